@@ -1,0 +1,22 @@
+// Builds everything: tsc --build checks each folder against the references it declares, then esbuild makes the
+// one-file CNI plugin that runs where no node_modules are.
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+export function build() {
+  const tsc = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "--build"], {
+    cwd: root,
+    stdio: "inherit",
+  });
+  if (tsc.status !== 0) return tsc.status ?? 1;
+  return existsSync(new URL("bundle.mjs", import.meta.url)) ? bundle() : 0;
+}
+
+function bundle() {
+  return spawnSync(process.execPath, ["scripts/bundle.mjs"], { cwd: root, stdio: "inherit" }).status ?? 1;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exitCode = build();

@@ -1,0 +1,25 @@
+import { ParseError } from "./errors.ts";
+
+declare const mac: unique symbol;
+/** An Ethernet address in lower-case colon form, e.g. `0a:58:0a:f4:01:02`. */
+export type MacAddress = string & { readonly [mac]: true };
+
+export function parseMac(text: string): MacAddress {
+  if (!/^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$/.test(text)) throw new ParseError("MAC address", text);
+  return text.toLowerCase() as MacAddress;
+}
+
+export function macToBytes(address: MacAddress): Uint8Array {
+  return Uint8Array.from(address.split(":"), (octet) => Number.parseInt(octet, 16));
+}
+
+/** @throws {ParseError} unless there are exactly six bytes */
+export function macFromBytes(bytes: Uint8Array): MacAddress {
+  if (bytes.length !== 6) throw new ParseError("MAC address of", `${bytes.length} bytes`);
+  return Array.from(bytes, (octet) => octet.toString(16).padStart(2, "0")).join(":") as MacAddress;
+}
+
+/** A locally administered unicast MAC from six random bytes: first octet `& 0xfe | 0x02`, as Flannel makes its VtepMAC. */
+export function localMac(random: Uint8Array): MacAddress {
+  return macFromBytes(random.map((octet, i) => (i === 0 ? (octet & 0xfe) | 0x02 : octet)));
+}
