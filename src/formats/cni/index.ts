@@ -4,4 +4,12 @@
  *
  * Pure: text in, objects out. Knows no process, no file, no kernel.
  */
-export {};
+export * from "./args.ts";
+export * from "./conf-list.ts";
+export * from "./dns.ts";
+export * from "./env.ts";
+export * from "./errors.ts";
+export * from "./json.ts";
+export * from "./net-conf.ts";
+export * from "./result.ts";
+export * from "./version.ts";
