@@ -1,1 +1,2 @@
-export {};
+export * from "./nft.ts";
+export * from "./nft-error.ts";
