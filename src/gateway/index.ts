@@ -1,1 +1,10 @@
-export {};
+/**
+ * Services and NodePorts on one node: Kubernetes' Service and EndpointSlice objects to nftables, in a flat layout
+ * whose number of chains and maps does not grow with the number of Services.
+ *
+ * plan.ts says what must be there, ruleset.ts spells it, gateway.ts does it. Knows the store only as something to
+ * watch. Chain and map names are kube-proxy's; docs/nftables.md follows a packet through them.
+ */
+export * from "./gateway.ts";
+export * from "./plan.ts";
+export * from "./ruleset.ts";
