@@ -6,6 +6,9 @@
  */
 export * from "./errors.ts";
 export * from "./json.ts";
+export * from "./listing.ts";
+export { checkName } from "./names.ts";
 export * from "./objects.ts";
 export * from "./print.ts";
 export * from "./rule-text.ts";
+export type { Operand, Statement } from "./statements.ts";

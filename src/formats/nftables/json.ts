@@ -1,81 +1,120 @@
-import type { BaseChain, Element, Family } from "./objects.ts";
+import { NftFormatError } from "./errors.ts";
+import type { ListedChain, ListedElement, ListedRule, ListedSet, ListedTable, Ruleset } from "./listing.ts";
+import type { BaseChain, ChainType, Family, Hook } from "./objects.ts";
+import { asList, isJsonObject, type Operand, parseOperand, parseStatement, parseVerdict } from "./statements.ts";
 
 /** What `nft --json list …` prints, parsed (libnftables-json(5)). */
 export interface NftJson {
   readonly nftables: readonly unknown[];
 }
 
-export interface ListedTable {
-  readonly family: Family;
-  readonly name: string;
-  readonly handle: number;
-  readonly comment?: string;
-}
-export interface ListedChain {
-  readonly family: Family;
-  readonly table: string;
-  readonly name: string;
-  readonly handle: number;
-  readonly base?: BaseChain & { readonly priority: number };
-}
-export interface ListedRule {
-  readonly family: Family;
-  readonly table: string;
-  readonly chain: string;
-  readonly handle: number;
-  readonly comment?: string;
-  readonly statements: readonly Statement[];
-}
-/** A set, or a map when `data` is there. */
-export interface ListedSet {
-  readonly family: Family;
-  readonly table: string;
-  readonly name: string;
-  readonly handle: number;
-  readonly keyTypes: readonly string[];
-  readonly dataTypes?: readonly string[];
-  readonly flags: readonly string[];
-  readonly elements: readonly Element[];
-}
+type Json = Readonly<Record<string, unknown>>;
 
-/** One statement of a rule. What this parser does not know stays as nft gave it, in `raw`. */
-export type Statement =
-  | { readonly kind: "match"; readonly op: string; readonly left: Operand; readonly right: Operand }
-  | { readonly kind: "accept" | "drop" | "return" | "continue" }
-  | { readonly kind: "jump" | "goto"; readonly chain: string }
-  | { readonly kind: "vmap"; readonly key: Operand; readonly data: Operand }
-  | { readonly kind: "snat" | "dnat"; readonly address?: Operand; readonly port?: Operand }
-  | { readonly kind: "masquerade"; readonly flags: readonly string[] }
-  | { readonly kind: "reject"; readonly type?: string; readonly expression?: string }
-  | { readonly kind: "mangle"; readonly key: Operand; readonly value: Operand }
-  | { readonly kind: "counter"; readonly packets: number; readonly bytes: number }
-  | { readonly kind: "raw"; readonly json: unknown };
-
-export type Operand =
-  | { readonly kind: "value"; readonly value: string | number }
-  | { readonly kind: "prefix"; readonly address: string; readonly length: number }
-  | { readonly kind: "range"; readonly from: Operand; readonly to: Operand }
-  | { readonly kind: "list"; readonly items: readonly Operand[] }
-  | { readonly kind: "named-set"; readonly name: string }
-  | { readonly kind: "concat"; readonly parts: readonly Operand[] }
-  | { readonly kind: "payload"; readonly protocol: string; readonly field: string }
-  | { readonly kind: "meta"; readonly key: string }
-  | { readonly kind: "ct"; readonly key: string; readonly direction?: string }
-  | { readonly kind: "fib"; readonly result: string; readonly flags: readonly string[] }
-  | { readonly kind: "numgen"; readonly mode: string; readonly modulus: number; readonly offset: number }
-  | { readonly kind: "jhash"; readonly modulus: number; readonly seed?: number; readonly of: Operand }
-  | { readonly kind: "bitwise"; readonly op: "&" | "|" | "^" | "<<" | ">>"; readonly operands: readonly Operand[] }
-  | { readonly kind: "map"; readonly key: Operand; readonly data: Operand }
-  | { readonly kind: "raw"; readonly json: unknown };
-
-export interface Ruleset {
-  readonly tables: readonly ListedTable[];
-  readonly chains: readonly ListedChain[];
-  readonly rules: readonly ListedRule[];
-  readonly sets: readonly ListedSet[];
-}
-
-/** @throws {NftFormatError} when it is not an nft listing at all; unknown kinds of objects are left out */
+/** @throws {NftFormatError} when it is not an nft listing at all; kinds of objects not known here are left out */
 export function parseRuleset(json: unknown): Ruleset {
-  throw new Error(`not yet: ${typeof json}`);
+  if (!isJsonObject(json) || !Array.isArray(json.nftables)) throw bad("listing", json, 'want {"nftables": [ … ]}');
+  const tables: ListedTable[] = [];
+  const chains: ListedChain[] = [];
+  const rules: ListedRule[] = [];
+  const sets: ListedSet[] = [];
+  for (const entry of json.nftables) {
+    if (!isJsonObject(entry)) throw bad("listing", entry, "want objects such as table or chain");
+    if (isJsonObject(entry.table)) tables.push(parseTable(entry.table));
+    else if (isJsonObject(entry.chain)) chains.push(parseChain(entry.chain));
+    else if (isJsonObject(entry.rule)) rules.push(parseRule(entry.rule));
+    else if (isJsonObject(entry.set)) sets.push(parseSet(entry.set));
+    else if (isJsonObject(entry.map)) sets.push(parseSet(entry.map));
+  }
+  return { tables, chains, rules, sets };
+}
+
+function bad(what: string, json: unknown, why: string): NftFormatError {
+  return new NftFormatError(what, JSON.stringify(json)?.slice(0, 200) ?? String(json), why);
+}
+
+function text(json: Json, field: string): string {
+  const value = json[field];
+  if (typeof value !== "string") throw bad("listing", json, `want a string in "${field}"`);
+  return value;
+}
+
+function number(json: Json, field: string): number {
+  const value = json[field];
+  if (typeof value !== "number") throw bad("listing", json, `want a number in "${field}"`);
+  return value;
+}
+
+function commentOf(json: Json): { comment?: string } {
+  return typeof json.comment === "string" ? { comment: json.comment } : {};
+}
+
+/** Names that nft prints are the kernel's; they are not checked again. */
+function family(json: Json): Family {
+  return text(json, "family") as Family;
+}
+
+function parseTable(json: Json): ListedTable {
+  return { family: family(json), name: text(json, "name"), handle: number(json, "handle"), ...commentOf(json) };
+}
+
+function parseChain(json: Json): ListedChain {
+  const chain = {
+    family: family(json),
+    table: text(json, "table"),
+    name: text(json, "name"),
+    handle: number(json, "handle"),
+  };
+  if (json.hook === undefined) return chain;
+  const base: BaseChain & { priority: number } = {
+    type: text(json, "type") as ChainType,
+    hook: text(json, "hook") as Hook,
+    priority: number(json, "prio"),
+    ...(json.policy === "accept" || json.policy === "drop" ? { policy: json.policy } : {}),
+  };
+  return { ...chain, base };
+}
+
+function parseRule(json: Json): ListedRule {
+  return {
+    family: family(json),
+    table: text(json, "table"),
+    chain: text(json, "chain"),
+    handle: number(json, "handle"),
+    ...commentOf(json),
+    statements: asList(json.expr).map(parseStatement),
+  };
+}
+
+function parseSet(json: Json): ListedSet {
+  const isMap = typeof json.map === "string";
+  return {
+    family: family(json),
+    table: text(json, "table"),
+    name: text(json, "name"),
+    handle: number(json, "handle"),
+    keyTypes: asList(json.type).map(String),
+    // nft joins the key's types in a list but the data's in a text: "ipv4_addr . inet_service".
+    ...(isMap ? { dataTypes: String(json.map).split(" . ") } : {}),
+    flags: asList(json.flags).map(String),
+    elements: asList(json.elem).map((element) => (isMap ? parseMapElement(element) : parseElement(element))),
+  };
+}
+
+/** `value`, or `{"elem": {"val": value, "comment": …}}`. */
+function parseElement(json: unknown): ListedElement {
+  if (isJsonObject(json) && isJsonObject(json.elem)) {
+    const { val, ...rest } = json.elem;
+    return { key: parseParts(val), ...commentOf(rest) };
+  }
+  return { key: parseParts(json) };
+}
+
+function parseMapElement(json: unknown): ListedElement {
+  if (!Array.isArray(json) || json.length !== 2) return parseElement(json);
+  return { ...parseElement(json[0]), value: parseVerdict(json[1]) ?? parseParts(json[1]) };
+}
+
+function parseParts(json: unknown): readonly Operand[] {
+  const operand = parseOperand(json);
+  return operand.kind === "concat" ? operand.parts : [operand];
 }

@@ -87,7 +87,7 @@ export interface Elements {
 export type NftObject = Table | Chain | Rule | NftSet | NftMap | Elements;
 
 /** `destroy` removes what may not be there, and is spelt as add + delete, which nft before 1.0.8 understands too. */
-export type Verb = "add" | "create" | "flush" | "delete" | "destroy";
+export type Verb = "add" | "create" | "insert" | "flush" | "delete" | "destroy";
 
 export interface Command {
   readonly verb: Verb;
