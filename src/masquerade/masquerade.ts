@@ -1,6 +1,6 @@
 import type { BaseLogger } from "pino";
-import type { Nft } from "../kernel/index.ts";
-import type { MasqueradeConfig } from "./ruleset.ts";
+import { isNftNotFound, type Nft } from "../kernel/index.ts";
+import { type MasqueradeConfig, masqueradeCleanup, masqueradeRuleset, masqueradeTables } from "./ruleset.ts";
 
 export type Log = Pick<BaseLogger, "debug" | "info" | "warn" | "error">;
 
@@ -9,6 +9,9 @@ export class Masquerade implements Disposable {
   readonly #nft: Nft;
   readonly #config: MasqueradeConfig;
   readonly #log: Log;
+  readonly #watches = new Set<Disposable>();
+  /** How the kernel listed the tables just after we wrote them; what differs from it has drifted. */
+  #asWritten: string | undefined;
 
   constructor(nft: Nft, config: MasqueradeConfig, log: Log) {
     this.#nft = nft;
@@ -16,20 +19,67 @@ export class Masquerade implements Disposable {
     this.#log = log;
   }
 
-  /** Makes the tables what they should be, in one transaction; writes nothing when they are. Returns whether it wrote. */
+  /**
+   * Makes the tables what they should be, in one transaction; writes nothing when they are as we wrote them.
+   * Returns whether it wrote. @throws {NftError}
+   */
   ensure(): boolean {
-    throw new Error(`not yet: ${this.#nft} ${this.#config} ${this.#log}`);
+    if (this.#asWritten !== undefined && this.#listing() === this.#asWritten) return false;
+    this.#nft.apply(masqueradeRuleset(this.#config));
+    this.#asWritten = this.#listing();
+    return true;
   }
 
-  /** Ensures again whenever somebody else touches the tables, until disposed. */
+  /** Ensures now, and again whenever somebody else changes the tables, until disposed. @throws {NftError} */
   watch(): Disposable {
-    throw new Error("not yet");
+    const watches = masqueradeTables(this.#config).map((scope) => this.#nft.watch(() => this.#repair(), scope));
+    for (const watch of watches) this.#watches.add(watch);
+    const stop = (): void => {
+      for (const watch of watches) {
+        this.#watches.delete(watch);
+        watch[Symbol.dispose]();
+      }
+    };
+    try {
+      this.ensure();
+    } catch (error) {
+      stop();
+      throw error;
+    }
+    return { [Symbol.dispose]: stop };
   }
 
-  /** Removes both tables. */
+  /** Stops every watch and removes both tables. @throws {NftError} */
   cleanup(): void {
-    throw new Error("not yet");
+    this[Symbol.dispose]();
+    this.#nft.apply(masqueradeCleanup());
+    this.#asWritten = undefined;
   }
 
-  [Symbol.dispose](): void {}
+  [Symbol.dispose](): void {
+    for (const watch of this.#watches) watch[Symbol.dispose]();
+    this.#watches.clear();
+  }
+
+  #repair(): void {
+    try {
+      if (this.ensure()) this.#log.warn("masquerade rules had been changed by someone else; restored them");
+    } catch (error) {
+      this.#log.error({ err: error }, "cannot restore the masquerade rules");
+    }
+  }
+
+  /** Both tables as the kernel has them, "" for one that is not there. Handles count up with each rewriting. */
+  #listing(): string {
+    return masqueradeTables(this.#config)
+      .map(({ family, table }) => {
+        try {
+          return JSON.stringify(this.#nft.list(`list table ${family} ${table}`).nftables);
+        } catch (error) {
+          if (isNftNotFound(error)) return "";
+          throw error;
+        }
+      })
+      .join("\n");
+  }
 }
