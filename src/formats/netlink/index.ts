@@ -1,1 +1,19 @@
-export {};
+/**
+ * Netlink as bytes and objects: nlmsghdr, attributes, extended acks, and rtnetlink's links, addresses, routes,
+ * neighbours, FDB entries and nexthops (include/uapi/linux/{netlink,rtnetlink,if_link,neighbour,nexthop}.h; RFC 3549).
+ *
+ * Pure: `newX`, `setX`, `deleteX`, `dumpX` make a Request, `decodeX` reads a Message. Sockets, sequence numbers and
+ * retries are kernel's. Numbers are in host byte order, little-endian on every machine we support.
+ */
+export * from "./constants.ts";
+export * from "./errors.ts";
+export * from "./message.ts";
+export * from "./route/address.ts";
+export * from "./route/bridge.ts";
+export * from "./route/fdb.ts";
+export * from "./route/link.ts";
+export * from "./route/neighbour.ts";
+export * from "./route/nexthop.ts";
+export * from "./route/route.ts";
+export * from "./route/veth.ts";
+export * from "./route/vxlan.ts";
