@@ -1,2 +1,13 @@
+/**
+ * The only door to Linux: system calls, network namespaces, rtnetlink, nft, sysctl.
+ *
+ * Knows no lease, no plugin and no lab. Only sys.ts knows the FFI library. Everything but `executeAsync` and the
+ * watches is synchronous: the kernel does netlink work inside send(), so there is nothing to wait for.
+ */
+export * from "./errors.ts";
+export * from "./netns.ts";
 export * from "./nft.ts";
 export * from "./nft-error.ts";
+export * from "./rtnl.ts";
+export * from "./sysctl.ts";
+export * from "./watch.ts";

@@ -1,0 +1,82 @@
+/** A system call that failed: which, on what, and what the kernel said. */
+export class SyscallError extends Error {
+  override name = "SyscallError";
+  readonly syscall: string;
+  readonly errno: number;
+  /** The errno's name, as in Node's own errors: `EPERM`. */
+  readonly code: string;
+
+  constructor(syscall: string, errno: number, code: string, reason: string, on?: string) {
+    super(`Cannot ${syscall}${on ? ` ${on}` : ""}: ${reason} (${code})`);
+    this.syscall = syscall;
+    this.errno = errno;
+    this.code = code;
+  }
+}
+
+/** What the kernel says beyond an errno (NETLINK_EXT_ACK). */
+export interface ExtendedAck {
+  /** NLMSGERR_ATTR_MSG: "Nexthop id does not exist". */
+  readonly message?: string | undefined;
+  /** NLMSGERR_ATTR_OFFS: where in the request the offending attribute begins. */
+  readonly offset?: number | undefined;
+}
+
+/** The kernel refused a netlink request. */
+export class NetlinkError extends Error {
+  override name = "NetlinkError";
+  /** What was attempted, on what: `add route 10.244.2.0/24 dev flannel.1`. */
+  readonly operation: string;
+  readonly errno: number;
+  readonly code: string;
+  readonly extendedAck: ExtendedAck | undefined;
+  /** Which request of the batch it was, counted from 0. */
+  readonly requestIndex: number;
+  /** The other requests of the same batch that failed; those that are named nowhere were carried out. */
+  readonly others: readonly NetlinkError[];
+
+  constructor(
+    operation: string,
+    details: {
+      errno: number;
+      code: string;
+      reason: string;
+      extendedAck?: ExtendedAck | undefined;
+      requestIndex?: number;
+      others?: readonly NetlinkError[];
+    },
+  ) {
+    const { reason, code, extendedAck, others = [] } = details;
+    const said = extendedAck?.message ? `: ${extendedAck.message}` : "";
+    const more = others.length > 0 ? `, and ${others.length} more requests of the batch failed` : "";
+    super(`Cannot ${operation}: ${reason} (${code})${said}${more}`);
+    this.operation = operation;
+    this.errno = details.errno;
+    this.code = code;
+    this.extendedAck = extendedAck;
+    this.requestIndex = details.requestIndex ?? 0;
+    this.others = others;
+  }
+}
+
+function hasCode(error: unknown, codes: readonly string[]): boolean {
+  return error instanceof Error && "code" in error && codes.includes(String(error.code));
+}
+
+/** What was to be changed, or what it refers to, is not there: the link, route, neighbour, address or file. */
+export function isNotFound(error: unknown): boolean {
+  return hasCode(error, ["ENOENT", "ENODEV", "ESRCH", "EADDRNOTAVAIL", "ENXIO"]);
+}
+
+export function isAlreadyExists(error: unknown): boolean {
+  return hasCode(error, ["EEXIST"]);
+}
+
+export function isPermission(error: unknown): boolean {
+  return hasCode(error, ["EPERM", "EACCES"]);
+}
+
+/** The running kernel cannot do it: no such device kind, family, option or system call. */
+export function isUnsupported(error: unknown): boolean {
+  return hasCode(error, ["EOPNOTSUPP", "EAFNOSUPPORT", "EPROTONOSUPPORT", "ENOSYS", "ENOPROTOOPT"]);
+}

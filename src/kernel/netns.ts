@@ -1,0 +1,124 @@
+import { access, closeSync, fstatSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { check, mount, setns, umount2, unshare } from "./sys.ts";
+
+const CLONE_NEWNET = 0x40000000;
+const MS_BIND = 0x1000;
+const MNT_DETACH = 2;
+// Of this thread: /proc/self/ns is the main thread's, which is another one in a Worker.
+const OWN = "/proc/thread-self/ns/net";
+
+/** A network namespace, held open by a descriptor: it lives at least as long as this object. */
+export class NetNs implements Disposable {
+  readonly fd: number;
+  /** Two NetNs are the same namespace when their inodes are equal. */
+  readonly inode: bigint;
+  #isOpen = true;
+
+  private constructor(path: string) {
+    this.fd = openSync(path, "r");
+    this.inode = fstatSync(this.fd, { bigint: true }).ino;
+  }
+
+  /** The namespace this thread is in. */
+  static self(): NetNs {
+    return new NetNs(OWN);
+  }
+
+  /** By file: /run/netns/NAME, /proc/PID/ns/net, a CNI_NETNS. */
+  static open(path: string): NetNs {
+    return new NetNs(path);
+  }
+
+  static ofPid(pid: number): NetNs {
+    return new NetNs(`/proc/${pid}/ns/net`);
+  }
+
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    closeSync(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+let isPoolPrimed = false;
+
+/**
+ * Starts libuv's threads where we are at home. They start with the first asynchronous call; were that inside a
+ * window, all file and DNS work of the process would stay in the other namespace for ever. Starting them is
+ * synchronous, so nothing has to be awaited.
+ */
+function primePool(): void {
+  if (isPoolPrimed) return;
+  isPoolPrimed = true;
+  access("/", () => {});
+}
+
+/** Runs `f` and comes back to where this thread was, whatever `f` did to its network namespace. */
+function andBack<T>(f: () => T): T {
+  primePool();
+  using home = NetNs.self();
+  try {
+    return f();
+  } finally {
+    // In a namespace that is not ours every later call would configure the wrong machine: there is no going on.
+    if (setns(home.fd, CLONE_NEWNET) < 0) process.abort();
+  }
+}
+
+/**
+ * Runs `f` with this thread in `ns`. Strictly synchronous: what `f` opens or spawns (sockets, /proc/sys files, child
+ * processes) is in `ns`; what it would do later is not, so a promise is refused. Windows may nest.
+ */
+export function inNs<T>(ns: { readonly fd: number }, f: () => T): T {
+  if (f.constructor.name === "AsyncFunction") throw new TypeError("inNs: the function is async; nothing was run");
+  const result = andBack(() => {
+    check(setns(ns.fd, CLONE_NEWNET), "enter the network namespace of descriptor", String(ns.fd));
+    return f();
+  });
+  if (isThenable(result)) {
+    result.then(undefined, () => {});
+    throw new TypeError("inNs: the function gave a promise, whose later steps would run in another namespace");
+  }
+  return result;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
+/** `ip netns add`, on any path: a new namespace, its lo down, that lives until deleteNetNs(). EEXIST when `path` is there. */
+export function createNetNs(path: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, "", { flag: "wx", mode: 0o444 });
+  try {
+    andBack(() => {
+      check(unshare(CLONE_NEWNET), "make a network namespace for", path);
+      check(mount(OWN, path, "none", MS_BIND, null), "bind-mount a network namespace on", path);
+    });
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  }
+}
+
+/** A new namespace that has no name: it lives as long as something holds it. */
+export function createUnnamedNetNs(): NetNs {
+  return andBack(() => {
+    check(unshare(CLONE_NEWNET), "make a network namespace");
+    return NetNs.self();
+  });
+}
+
+/** `ip netns del`; content when there is none. The namespace itself ends when the last process in it does. */
+export function deleteNetNs(path: string): void {
+  const EINVAL = 22;
+  const ENOENT = 2;
+  const result = umount2(path, MNT_DETACH);
+  if (result < 0 && result !== -EINVAL && result !== -ENOENT) check(result, "unmount the network namespace", path);
+  rmSync(path, { force: true });
+}

@@ -1,0 +1,187 @@
+// System calls through koffi. The only file that knows the FFI library; each door beside it adds the calls it needs here.
+//
+// Every call answers as the kernel itself does: the result, or the negated errno. The errno is read before any other
+// code of ours runs, because the next libc call (a console.log is enough) overwrites it. `check` turns a negative
+// result into a SyscallError.
+//
+// A pointer argument takes a Uint8Array, whose memory stays valid for the duration of the call only. Memory whose
+// *address* is stored in another structure (msghdr, iovec, bpf_attr) must come from `mapMemory`: the garbage collector
+// moves and frees what it cannot see.
+
+import { constants } from "node:os";
+import koffi from "koffi";
+import { SyscallError } from "./errors.ts";
+
+/** Memory for a call to read or write; `null` is NULL. */
+type Memory = Uint8Array | null;
+type Call<A extends unknown[]> = (...args: A) => number;
+
+// null: the program itself, which holds the C library, whichever it is, and libuv.
+const libc = koffi.load(null);
+
+/** A libc function whose failure is -1 and errno, as one that answers -errno. */
+function call<A extends unknown[]>(declaration: string): Call<A> {
+  const f = libc.func(declaration);
+  return (...args) => {
+    const result: number = f(...args);
+    return result < 0 ? -koffi.errno() : result;
+  };
+}
+
+export const socket: Call<[domain: number, type: number, protocol: number]> = call("int socket(int, int, int)");
+export const bind: Call<[fd: number, address: Memory, length: number]> = call("int bind(int, const void *, uint32_t)");
+export const getsockname: Call<[fd: number, address: Uint8Array, length: Uint8Array]> = call(
+  "int getsockname(int, void *, void *)",
+);
+export const send: Call<[fd: number, bytes: Uint8Array, length: number, flags: number]> = call(
+  "long send(int, const void *, size_t, int)",
+);
+export const recv: Call<[fd: number, buffer: Memory, length: number, flags: number]> = call(
+  "long recv(int, void *, size_t, int)",
+);
+export const recvfrom: Call<
+  [fd: number, buffer: Memory, length: number, flags: number, address: Memory, addressLength: Memory]
+> = call("long recvfrom(int, void *, size_t, int, void *, void *)");
+/** `header` is the address of a `struct msghdr` in memory of mapMemory(). */
+export const recvmsg: Call<[fd: number, header: number, flags: number]> = call("long recvmsg(int, uintptr_t, int)");
+export const setsockopt: Call<[fd: number, level: number, option: number, value: Memory, length: number]> = call(
+  "int setsockopt(int, int, int, const void *, uint32_t)",
+);
+export const getsockopt: Call<[fd: number, level: number, option: number, value: Uint8Array, length: Uint8Array]> =
+  call("int getsockopt(int, int, int, void *, void *)");
+export const setns: Call<[fd: number, type: number]> = call("int setns(int, int)");
+export const unshare: Call<[flags: number]> = call("int unshare(int)");
+export const mount: Call<
+  [source: string | null, target: string, type: string | null, flags: number, data: string | null]
+> = call("int mount(const char *, const char *, const char *, unsigned long, const char *)");
+export const umount2: Call<[target: string, flags: number]> = call("int umount2(const char *, int)");
+export const open: Call<[path: string, flags: number, mode: number]> = call("int open(const char *, int, int)");
+export const close: Call<[fd: number]> = call("int close(int)");
+
+const sendRaw = libc.func("long send(int, const void *, size_t, int)");
+
+/**
+ * send() on a thread of libuv's pool, for a send that makes the kernel work for long. What errno was is not known
+ * here, so a failure is only -1. `bytes` must not change until the callback.
+ */
+export function sendAsync(fd: number, bytes: Uint8Array): Promise<number> {
+  return new Promise((resolve, reject) => {
+    // The callback's closure over `bytes` is what keeps it alive while the other thread reads it.
+    sendRaw.async(fd, bytes, bytes.length, 0, (error: unknown, sent: number) =>
+      error ? reject(error) : resolve(bytes.length > 0 ? sent : 0),
+    );
+  });
+}
+
+const strerrorRaw = libc.func("const char *strerror(int)");
+
+/** libc's words for an errno: "File exists". */
+export function strerror(errno: number): string {
+  return strerrorRaw(errno);
+}
+
+const codes = new Map<number, string>(
+  // The first name of a number wins: EAGAIN, not EWOULDBLOCK. libc's EOPNOTSUPP and ENOTSUP are one number too.
+  Object.entries(constants.errno)
+    .reverse()
+    .map(([code, errno]) => [errno, code]),
+).set(constants.errno.EOPNOTSUPP, "EOPNOTSUPP");
+
+/** `EEXIST` for 17. */
+export function errnoCode(errno: number): string {
+  return codes.get(errno) ?? `errno ${errno}`;
+}
+
+/** Passes a result on; turns a negated errno into a SyscallError that says `Cannot <what> <on>: …`. */
+export function check(result: number, what: string, on?: string): number {
+  if (result < 0) throw new SyscallError(what, -result, errnoCode(-result), strerror(-result), on);
+  return result;
+}
+
+const mmapRaw = libc.func("uintptr_t mmap(uintptr_t, size_t, int, int, int, long)");
+const munmapRaw = libc.func("int munmap(uintptr_t, size_t)");
+
+/** Memory at an address that never moves. Unmap it only when nothing looks at `bytes` any more. */
+export interface MappedMemory {
+  readonly address: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  unmap(): void;
+}
+
+/** Maps anonymous memory, or (with `fd`) what a device or socket offers to map. */
+export function mapMemory(length: number, fd?: number): MappedMemory {
+  const PROT_READ_WRITE = 3;
+  const flags = fd === undefined ? 0x22 /* MAP_PRIVATE | MAP_ANONYMOUS */ : 0x1; /* MAP_SHARED */
+  const address = Number(mmapRaw(0, length, PROT_READ_WRITE, flags, fd ?? -1, 0));
+  // MAP_FAILED is (void *)-1, which no longer is -1 once it went through an unsigned number.
+  if (address >= 2 ** 63) check(-koffi.errno(), "mmap", `${length} bytes`);
+  const bytes = new Uint8Array(koffi.view(BigInt(address), length));
+  return { address, bytes, unmap: () => void munmapRaw(address, length) };
+}
+
+const SOL_SOCKET = 1;
+const SO_ERROR = 4;
+
+/** Takes a socket's pending error, which clears it. 0 when there is none, or when `fd` is no socket. */
+export function takeSocketError(fd: number): number {
+  const value = new Uint8Array(4);
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, value, Uint8Array.of(4, 0, 0, 0)) < 0) return 0;
+  return new DataView(value.buffer).getInt32(0, true);
+}
+
+/** Why a watch had to be restarted: the socket's pending errno, 0 when it has none (a device that is down). */
+export type OnWatchError = (errno: number) => void;
+
+// libuv's handle belongs to a JavaScript object that nothing else refers to: what is not in here is collected, and its
+// events stop without a word.
+const watching = new Set<object>();
+
+/** How long a watch waits before it starts again after its `failures`-th error in a row. */
+export function watchBackoffMs(failures: number): number {
+  return failures <= 3 ? 0 : Math.min(1000, 2 ** (failures - 3));
+}
+
+/**
+ * Calls `onReadable` while `fd` has something to read (level-triggered: read until EAGAIN, or be called again), and
+ * `onError` when the socket reported an error; after that something may have been missed. Makes `fd` non-blocking.
+ */
+export function watch(fd: number, onReadable: () => void, onError: OnWatchError = () => {}): Disposable {
+  let closed = false;
+  let announced = false;
+  let failures = 0;
+  let restart: NodeJS.Timeout | undefined;
+
+  // libuv stops the handle on POLLERR and says EBADF, whatever the error is: a netlink overflow, a refused datagram, a
+  // device that went down. It has to be started again. While the error stays (a TUN device that is down has POLLERR
+  // for as long as it is), each start fails at once: hence the growing pause.
+  const onPoll = (status: unknown): void => {
+    if (closed) return;
+    if (Number(status) < 0) {
+      failures++;
+      const errno = takeSocketError(fd);
+      restart = setTimeout(() => handle.start({ readable: true }, onPoll), watchBackoffMs(failures));
+      setImmediate(() => closed || onError(errno));
+      return;
+    }
+    failures = 0;
+    if (announced) return;
+    announced = true;
+    // Not called from here: Node 26 runs no microtasks after a callback of koffi's, so that an await in the reader
+    // would hang; and an exception would have nobody to go to.
+    setImmediate(() => {
+      announced = false;
+      if (!closed) onReadable();
+    });
+  };
+  const handle = koffi.node.poll(fd, { readable: true }, onPoll);
+  watching.add(handle);
+  return {
+    [Symbol.dispose]: () => {
+      if (closed) return;
+      closed = true;
+      clearTimeout(restart);
+      watching.delete(handle);
+      handle.close();
+    },
+  };
+}
