@@ -30,7 +30,11 @@ export interface Pod {
   readonly metadata: ObjectMeta;
   readonly spec: { readonly nodeName?: string; readonly containers: readonly Container[] };
   /** Set by whoever runs the pod, once it has addresses. */
-  readonly status?: { readonly podIPs: readonly { readonly ip: IpAddress }[] };
+  readonly status?: {
+    readonly podIPs: readonly { readonly ip: IpAddress }[];
+    /** Absent: ready. */
+    readonly ready?: boolean;
+  };
 }
 
 export interface ServicePort {
