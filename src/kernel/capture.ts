@@ -1,7 +1,4 @@
-/** What of a NetNs a capture needs. */
-export interface NamespaceHandle {
-  readonly fd: number;
-}
+import type { NetNs } from "./netns.ts";
 
 /** One classic BPF instruction, `struct sock_filter`. */
 export interface BpfInstruction {
@@ -41,6 +38,6 @@ export interface CaptureOptions {
 }
 
 /** One AF_PACKET socket that sees every frame at every device of a namespace. */
-export function openCapture(ns: NamespaceHandle, options: CaptureOptions = {}): Capture {
+export function openCapture(ns: NetNs, options: CaptureOptions = {}): Capture {
   throw new Error(`openCapture(${ns.fd}, ${options.bufferBytes}): not written yet`);
 }

@@ -1,13 +1,15 @@
 /**
- * The only door to Linux: system calls, network namespaces, rtnetlink, nft, sysctl.
+ * The only door to Linux: system calls, network namespaces, rtnetlink, nft, sysctl, packet capture, tracepoints.
  *
  * Knows no lease, no plugin and no lab. Only sys.ts knows the FFI library. Everything but `executeAsync` and the
  * watches is synchronous: the kernel does netlink work inside send(), so there is nothing to wait for.
  */
+export * from "./capture.ts";
 export * from "./errors.ts";
 export * from "./netns.ts";
 export * from "./nft.ts";
 export * from "./nft-error.ts";
 export * from "./rtnl.ts";
 export * from "./sysctl.ts";
+export * from "./tracefs.ts";
 export * from "./watch.ts";

@@ -1,4 +1,4 @@
-import type { NamespaceHandle } from "../kernel/index.ts";
+import type { NetNs } from "../kernel/index.ts";
 import type { Hop, ProbeProtocol } from "../model/index.ts";
 
 /** A network namespace to watch. */
@@ -7,7 +7,7 @@ export interface ObservedNamespace {
   readonly node: string;
   /** Unique in the trace: `node1`, `pod-a`. */
   readonly name: string;
-  readonly ns: NamespaceHandle;
+  readonly ns: NetNs;
   /**
    * Device -> the other end of its veth pair. Optional: settles the order of hops in different namespaces where the
    * clock alone could not.
