@@ -1,1 +1,9 @@
-export {};
+/**
+ * The daemon of one node: takes a lease, keeps the backend's device and the peers in the kernel, the masquerade rules,
+ * the Service gateway and the CNI server, from one level-triggered loop.
+ *
+ * Wires what the other folders do; knows no command line and no lab. Its files and keys are Flannel's.
+ */
+export * from "./agent.ts";
+export * from "./cni-server.ts";
+export * from "./options.ts";
