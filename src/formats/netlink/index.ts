@@ -8,6 +8,7 @@
 export * from "./constants.ts";
 export * from "./errors.ts";
 export * from "./message.ts";
+export * from "./netfilter/nf-tables.ts";
 export * from "./route/address.ts";
 export * from "./route/bridge.ts";
 export * from "./route/fdb.ts";
