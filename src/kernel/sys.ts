@@ -57,6 +57,7 @@ export const mount: Call<
 export const umount2: Call<[target: string, flags: number]> = call("int umount2(const char *, int)");
 export const open: Call<[path: string, flags: number, mode: number]> = call("int open(const char *, int, int)");
 export const close: Call<[fd: number]> = call("int close(int)");
+export const memfdCreate: Call<[name: string, flags: number]> = call("int memfd_create(const char *, unsigned int)");
 
 const sendRaw = libc.func("long send(int, const void *, size_t, int)");
 
@@ -183,5 +184,51 @@ export function watch(fd: number, onReadable: () => void, onError: OnWatchError 
       watching.delete(handle);
       handle.close();
     },
+  };
+}
+
+/** What we use of libnftables (libnftables(3)). A context is used by one thread at a time; ours all by the main one. */
+export interface LibNftables {
+  readonly newContext: () => unknown;
+  readonly freeContext: (context: unknown) => void;
+  /** 0, or -1 and the reason in errorOutput(). */
+  readonly runFile: (context: unknown, path: string) => number;
+  readonly output: (context: unknown) => string;
+  readonly errorOutput: (context: unknown) => string;
+  readonly setOutputFlags: (context: unknown, flags: number) => void;
+  readonly setDryRun: (context: unknown, isDryRun: boolean) => void;
+}
+
+const libraries = new Map<string, LibNftables | undefined>();
+
+/** Loads libnftables; undefined when it is not installed. */
+export function loadLibNftables(name = "libnftables.so.1"): LibNftables | undefined {
+  if (!libraries.has(name)) libraries.set(name, bindLibNftables(name));
+  return libraries.get(name);
+}
+
+function bindLibNftables(name: string): LibNftables | undefined {
+  let library: ReturnType<typeof koffi.load>;
+  try {
+    library = koffi.load(name);
+  } catch {
+    return undefined;
+  }
+  const newContext = library.func("void *nft_ctx_new(uint32_t)");
+  const bufferOutput = library.func("int nft_ctx_buffer_output(void *)");
+  const bufferError = library.func("int nft_ctx_buffer_error(void *)");
+  return {
+    newContext: () => {
+      const context: unknown = newContext(0);
+      if (!context || bufferOutput(context) !== 0 || bufferError(context) !== 0)
+        throw new SyscallError("open libnftables", koffi.errno(), errnoCode(koffi.errno()), strerror(koffi.errno()));
+      return context;
+    },
+    freeContext: library.func("void nft_ctx_free(void *)"),
+    runFile: library.func("int nft_run_cmd_from_filename(void *, const char *)"),
+    output: library.func("const char *nft_ctx_get_output_buffer(void *)"),
+    errorOutput: library.func("const char *nft_ctx_get_error_buffer(void *)"),
+    setOutputFlags: library.func("void nft_ctx_output_set_flags(void *, unsigned int)"),
+    setDryRun: library.func("void nft_ctx_set_dry_run(void *, bool)"),
   };
 }

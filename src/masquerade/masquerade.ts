@@ -1,5 +1,5 @@
 import type { BaseLogger } from "pino";
-import { isNftNotFound, type Nft } from "../kernel/index.ts";
+import { isNotFound, type Nft } from "../kernel/index.ts";
 import { type MasqueradeConfig, masqueradeCleanup, masqueradeRuleset, masqueradeTables } from "./ruleset.ts";
 
 export type Log = Pick<BaseLogger, "debug" | "info" | "warn" | "error">;
@@ -76,7 +76,7 @@ export class Masquerade implements Disposable {
         try {
           return JSON.stringify(this.#nft.list(`list table ${family} ${table}`).nftables);
         } catch (error) {
-          if (isNftNotFound(error)) return "";
+          if (isNotFound(error)) return "";
           throw error;
         }
       })
