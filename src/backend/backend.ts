@@ -1,0 +1,52 @@
+import type { LeaseAttrs, NetworkConfig } from "../formats/flannel/index.ts";
+import type { Ipv4Address, Ipv6Address } from "../formats/netip/index.ts";
+import type { ActualState, WantedState } from "../host/index.ts";
+import type { Rtnl } from "../kernel/index.ts";
+import type { Lease } from "../subnet/index.ts";
+
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** The interface the nodes reach each other by, and the addresses the others are told to use. */
+export interface ExternalInterface {
+  readonly name: string;
+  readonly index: number;
+  readonly mtuBytes: number;
+  /** The interface's own addresses: the source of what we send. */
+  readonly address?: Ipv4Address;
+  readonly ipv6Address?: Ipv6Address;
+  /** What the lease publishes; another than `address` behind NAT. */
+  readonly publicIp?: Ipv4Address;
+  readonly publicIpv6?: Ipv6Address;
+}
+
+export interface BackendOptions {
+  readonly rtnl: Rtnl;
+  readonly network: NetworkConfig;
+  readonly log: Log;
+}
+
+/** One way for packets to travel between nodes. */
+export interface Backend {
+  /** `Backend.Type` of the network config: `vxlan`. */
+  readonly type: string;
+  /** The devices it has in this namespace. */
+  readonly deviceNames: readonly string[];
+  /** The MTU of pods on this node. */
+  mtuBytes(external: ExternalInterface): number;
+  /** What this node's lease shall say. `leases`: all there are, one of which may be this node's from before. */
+  leaseAttrs(external: ExternalInterface, leases: readonly Lease[]): LeaseAttrs;
+  /**
+   * Makes the devices what they should be, or leaves them when they are. Says which it had to make anew.
+   * @throws {BackendError} with what to do about it
+   */
+  ensureDevices(external: ExternalInterface, attrs: LeaseAttrs): readonly string[];
+  /** All that `own` and the peers need in the kernel. Pure but for log lines about leases that cannot be used. */
+  wanted(own: Lease, peers: readonly Lease[], external: ExternalInterface, actual: ActualState): WantedState;
+  /** Removes what it made: the undo of a start that failed. */
+  removeDevices(): void;
+}

@@ -1,0 +1,18 @@
+import type { Backend, BackendOptions } from "./backend.ts";
+import { BackendError } from "./errors.ts";
+import { VxlanBackend } from "./vxlan/vxlan.ts";
+
+const BACKENDS: Record<string, (options: BackendOptions) => Backend> = {
+  vxlan: (options) => new VxlanBackend(options),
+};
+
+/** The backend that the network config names. @throws {BackendError} when we have none of that type */
+export function openBackend(options: BackendOptions): Backend {
+  const type = options.network.backendType;
+  const open = Object.hasOwn(BACKENDS, type) ? BACKENDS[type] : undefined;
+  if (open) return open(options);
+  throw new BackendError(
+    `Cannot start backend ${JSON.stringify(type)} of the network config: this agent has ${Object.keys(BACKENDS).join(", ")}; ` +
+      `set Backend.Type to one of these`,
+  );
+}
