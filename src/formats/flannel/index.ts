@@ -4,6 +4,8 @@
  * Pure. Reads what Go's encoding/json would read, writes byte for byte what it would write, so that a node of ours and
  * a Flannel node share one store. Every error names the field and what to do.
  */
+
+export type { AddressPool } from "./address-pool.ts";
 export * from "./errors.ts";
 export type { JsonObject, JsonValue } from "./json.ts";
 export * from "./lease-attrs.ts";

@@ -1,5 +1,5 @@
-import type { Ipv4Address, Ipv6Address } from "../netip/index.ts";
-import type { JsonValue } from "./json.ts";
+import { type Ipv4Address, type Ipv6Address, parseIpv4, parseIpv6 } from "../netip/index.ts";
+import { Fields, formatGoJson, type JsonValue, parseObject } from "./json.ts";
 
 /** The value of a lease's key: where the node is reached and what its backend needs to know. */
 export interface LeaseAttrs {
@@ -14,10 +14,30 @@ export interface LeaseAttrs {
 
 /** Byte for byte what Go's json.Marshal makes of Flannel's LeaseAttrs. */
 export function formatLeaseAttrs(attrs: LeaseAttrs): string {
-  throw new Error(`not yet: ${attrs.publicIp}`);
+  // The order, the null and what is left out when empty are those of Flannel's struct.
+  return formatGoJson({
+    PublicIP: attrs.publicIp,
+    PublicIPv6: attrs.publicIpv6 ?? null,
+    ...(attrs.backendType !== "" && { BackendType: attrs.backendType }),
+    ...(attrs.backendData !== undefined && { BackendData: attrs.backendData }),
+    ...(attrs.backendV6Data !== undefined && { BackendV6Data: attrs.backendV6Data }),
+  });
 }
 
-/** @throws {FlannelError} naming the field */
+/** Keys in any case, unknown ones ignored. @throws {FlannelError} naming the field */
 export function parseLeaseAttrs(text: string): LeaseAttrs {
-  throw new Error(`not yet: ${text}`);
+  const what = "the lease's value";
+  const fields = new Fields(parseObject(text, what), what);
+  const publicIp = fields.parsed("PublicIP", parseIpv4);
+  if (publicIp === undefined) return fields.fail("PublicIP", "is missing: it must be the node's IPv4 address");
+  const publicIpv6 = fields.parsed("PublicIPv6", parseIpv6);
+  const backendData = fields.raw("BackendData");
+  const backendV6Data = fields.raw("BackendV6Data");
+  return {
+    publicIp,
+    ...(publicIpv6 !== undefined && { publicIpv6 }),
+    backendType: fields.string("BackendType") ?? "",
+    ...(backendData !== undefined && { backendData }),
+    ...(backendV6Data !== undefined && { backendV6Data }),
+  };
 }

@@ -1,5 +1,8 @@
-import type { MacAddress } from "../netip/index.ts";
-import type { JsonObject, JsonValue } from "./json.ts";
+import { type MacAddress, parseMac } from "../netip/index.ts";
+import { FlannelError } from "./errors.ts";
+import { Fields, isObject, type JsonObject, type JsonValue, show } from "./json.ts";
+
+const MAX_VNI = 0xff_ff_ff;
 
 /** `BackendData` of a vxlan lease. */
 export interface VxlanBackendData {
@@ -7,14 +10,26 @@ export interface VxlanBackendData {
   readonly vtepMac: MacAddress;
 }
 
-/** `{"VNI":1,"VtepMAC":"22:fb:a7:a4:32:0e"}` as LeaseAttrs.backendData. */
+/** `{"VNI":1,"VtepMAC":"22:fb:a7:a4:32:0e"}` as LeaseAttrs.backendData; VtepMAC last, Flannel counts on it. */
 export function formatVxlanBackendData(data: VxlanBackendData): JsonObject {
-  throw new Error(`not yet: ${data.vni}`);
+  return { VNI: data.vni, VtepMAC: data.vtepMac };
 }
 
 /** @throws {FlannelError} */
 export function parseVxlanBackendData(data: JsonValue | undefined): VxlanBackendData {
-  throw new Error(`not yet: ${data}`);
+  const what = "the lease's BackendData";
+  if (!isObject(data))
+    throw new FlannelError(
+      what,
+      "",
+      `a vxlan lease needs {"VNI":…,"VtepMAC":…}, not ${show(JSON.stringify(data) ?? "")}`,
+    );
+  const fields = new Fields(data, what);
+  const vtepMac = fields.parsed("VtepMAC", parseMac);
+  if (vtepMac === undefined)
+    return fields.fail("VtepMAC", "is missing: it must be the MAC of the node's flannel device");
+  if (Number.parseInt(vtepMac.slice(0, 2), 16) & 1) fields.fail("VtepMAC", `${vtepMac} is a multicast address`);
+  return { vni: fields.integer("VNI", 0, MAX_VNI) ?? 0, vtepMac };
 }
 
 /** The vxlan backend's own options in the network config. */
@@ -31,5 +46,14 @@ export interface VxlanOptions {
 
 /** Reads `NetworkConfig.backend`. @throws {FlannelError} */
 export function parseVxlanOptions(backend: JsonObject): VxlanOptions {
-  throw new Error(`not yet: ${backend}`);
+  const fields = new Fields(backend, "the network config, Backend");
+  const mtuBytes = fields.integer("MTU", 0, 65_535);
+  return {
+    vni: fields.integer("VNI", 0, MAX_VNI) ?? 1,
+    port: fields.integer("Port", 0, 65_535) ?? 0,
+    ...(mtuBytes && { mtuBytes }),
+    gbp: fields.boolean("GBP") ?? false,
+    learning: fields.boolean("Learning") ?? false,
+    directRouting: fields.boolean("DirectRouting") ?? false,
+  };
 }
