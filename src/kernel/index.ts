@@ -6,11 +6,13 @@
  */
 export * from "./capture.ts";
 export * from "./errors.ts";
+export * from "./mount.ts";
 export * from "./netns.ts";
 export * from "./nft.ts";
 export type { NftOptions } from "./nft-engine.ts";
 export { NftError } from "./nft-error.ts";
 export type { NftWatchScope } from "./nft-watch.ts";
+export * from "./process.ts";
 export * from "./rtnl.ts";
 export * from "./sysctl.ts";
 export * from "./tracefs.ts";

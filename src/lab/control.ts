@@ -1,0 +1,97 @@
+// The control socket: one request a connection, progress lines, then a result or an error. The folder it lies in is
+// the user's alone (0700), and so is the socket.
+import { chmodSync, rmSync } from "node:fs";
+import { connect, createServer, type Server } from "node:net";
+import { codeOf, LabError, reasonOf } from "./errors.ts";
+import { readLines, writeLine } from "./json-lines.ts";
+import type { ControlReply, ControlRequest, LabInfo, Progress } from "./messages.ts";
+import { labNames, type StateDir, stateDir, stateRoot } from "./state-dir.ts";
+
+export type ControlHandler = (request: ControlRequest, progress: (step: Progress) => void) => Promise<unknown>;
+
+export async function serveControl(path: string, handle: ControlHandler): Promise<Server> {
+  rmSync(path, { force: true });
+  const server = createServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    readLines<ControlRequest>(socket, (request) => {
+      handle(request, (step) => writeLine(socket, step)).then(
+        (result) => socket.end(`${JSON.stringify({ type: "result", result: result ?? null } satisfies ControlReply)}\n`),
+        (error: unknown) =>
+          socket.end(`${JSON.stringify({ type: "error", message: reasonOf(error) } satisfies ControlReply)}\n`),
+      );
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(path, resolve);
+  });
+  chmodSync(path, 0o600);
+  return server;
+}
+
+/** @throws {LabError} when no lab answers, with `code` ECONNREFUSED or ENOENT as its cause's */
+export function askControl(
+  dir: StateDir,
+  request: ControlRequest,
+  onProgress: (step: Progress) => void = () => {},
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(dir.controlSocket);
+    let isAnswered = false;
+    socket.once("connect", () => writeLine(socket, request));
+    socket.once("error", (cause) =>
+      reject(
+        new LabError(`reach the lab ${JSON.stringify(dir.name)}`, {
+          reason: isGone(cause) ? "it is not running" : cause.message,
+          advice: "podpath lab up starts one",
+          cause,
+        }),
+      ),
+    );
+    socket.once("close", () => {
+      if (!isAnswered) reject(new LabError(`ask the lab ${JSON.stringify(dir.name)}`, { reason: "it ended meanwhile" }));
+    });
+    readLines<ControlReply>(socket, (reply) => {
+      if (reply.type === "step") return onProgress(reply);
+      isAnswered = true;
+      socket.end();
+      if (reply.type === "result") resolve(reply.result);
+      else reject(new LabError(`do that in the lab ${JSON.stringify(dir.name)}`, { reason: reply.message }));
+    });
+  });
+}
+
+function isGone(error: unknown): boolean {
+  return codeOf(error) === "ECONNREFUSED" || codeOf(error) === "ENOENT";
+}
+
+/** Whether `error` of askControl() says that there is no such lab. */
+export function isNotRunning(error: unknown): boolean {
+  return error instanceof LabError && isGone(error.cause);
+}
+
+export async function labInfo(dir: StateDir): Promise<LabInfo> {
+  return (await askControl(dir, { method: "info" })) as LabInfo;
+}
+
+/** Labs of this user that answer. */
+export async function runningLabs(root: string = stateRoot()): Promise<LabInfo[]> {
+  const infos = await Promise.all(
+    labNames(root).map((name) => labInfo(stateDir(name, root)).catch(() => undefined)),
+  );
+  return infos.filter((info) => info !== undefined);
+}
+
+/** The lab that is meant: by name, or the only one. @throws {LabError} */
+export async function theLab(name: string | undefined, root: string = stateRoot()): Promise<LabInfo> {
+  if (name !== undefined) return await labInfo(stateDir(name, root));
+  const [only, ...others] = await runningLabs(root);
+  if (!only)
+    throw new LabError("find a lab", { reason: "none is running", advice: "podpath lab up starts one" });
+  if (others.length > 0)
+    throw new LabError("tell which lab", {
+      reason: `there are ${[only, ...others].map((info) => info.name).join(", ")}`,
+      advice: "say --name NAME",
+    });
+  return only;
+}
