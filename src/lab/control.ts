@@ -15,7 +15,8 @@ export async function serveControl(path: string, handle: ControlHandler): Promis
     socket.on("error", () => socket.destroy());
     readLines<ControlRequest>(socket, (request) => {
       handle(request, (step) => writeLine(socket, step)).then(
-        (result) => socket.end(`${JSON.stringify({ type: "result", result: result ?? null } satisfies ControlReply)}\n`),
+        (result) =>
+          socket.end(`${JSON.stringify({ type: "result", result: result ?? null } satisfies ControlReply)}\n`),
         (error: unknown) =>
           socket.end(`${JSON.stringify({ type: "error", message: reasonOf(error) } satisfies ControlReply)}\n`),
       );
@@ -49,7 +50,8 @@ export function askControl(
       ),
     );
     socket.once("close", () => {
-      if (!isAnswered) reject(new LabError(`ask the lab ${JSON.stringify(dir.name)}`, { reason: "it ended meanwhile" }));
+      if (!isAnswered)
+        reject(new LabError(`ask the lab ${JSON.stringify(dir.name)}`, { reason: "it ended meanwhile" }));
     });
     readLines<ControlReply>(socket, (reply) => {
       if (reply.type === "step") return onProgress(reply);
@@ -76,9 +78,7 @@ export async function labInfo(dir: StateDir): Promise<LabInfo> {
 
 /** Labs of this user that answer. */
 export async function runningLabs(root: string = stateRoot()): Promise<LabInfo[]> {
-  const infos = await Promise.all(
-    labNames(root).map((name) => labInfo(stateDir(name, root)).catch(() => undefined)),
-  );
+  const infos = await Promise.all(labNames(root).map((name) => labInfo(stateDir(name, root)).catch(() => undefined)));
   return infos.filter((info) => info !== undefined);
 }
 
@@ -86,8 +86,7 @@ export async function runningLabs(root: string = stateRoot()): Promise<LabInfo[]
 export async function theLab(name: string | undefined, root: string = stateRoot()): Promise<LabInfo> {
   if (name !== undefined) return await labInfo(stateDir(name, root));
   const [only, ...others] = await runningLabs(root);
-  if (!only)
-    throw new LabError("find a lab", { reason: "none is running", advice: "podpath lab up starts one" });
+  if (!only) throw new LabError("find a lab", { reason: "none is running", advice: "podpath lab up starts one" });
   if (others.length > 0)
     throw new LabError("tell which lab", {
       reason: `there are ${[only, ...others].map((info) => info.name).join(", ")}`,

@@ -71,8 +71,11 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
   } catch (error) {
     kill(child);
     const code = await exited;
-    if (code === EXIT_LOCKED) throw new LabError(`start a lab called ${JSON.stringify(spec.name)}`, {
-      reason: "there is one already", advice: "podpath lab ps shows it, podpath lab down ends it, --name NAME makes another" });
+    if (code === EXIT_LOCKED)
+      throw new LabError(`start a lab called ${JSON.stringify(spec.name)}`, {
+        reason: "there is one already",
+        advice: "podpath lab ps shows it, podpath lab down ends it, --name NAME makes another",
+      });
     rmSync(dir.path, { recursive: true, force: true });
     throw error;
   } finally {
@@ -178,4 +181,3 @@ function diagnose(logFile: string): { reason: string; advice?: string } {
     };
   return { reason: last || "the supervisor ended without a word" };
 }
-

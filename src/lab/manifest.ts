@@ -1,7 +1,7 @@
 // What runs in the lab: the default pods and Service, or what manifest files say.
 import { parseAllDocuments } from "yaml";
-import { addToIp, type IpAddress } from "../formats/netip/index.ts";
 import { type Manifest, type Pod, parseManifest, type Service } from "../formats/kubernetes/index.ts";
+import { addToIp, type IpAddress } from "../formats/netip/index.ts";
 import { LabError } from "./errors.ts";
 import { SERVICE_CIDR } from "./topology.ts";
 
@@ -100,7 +100,9 @@ function allocate(services: readonly Service[]): Service[] {
     const { spec } = service;
     const clusterIPs = spec.isHeadless || spec.clusterIPs.length > 0 ? spec.clusterIPs : [freeIp(ips)];
     const withPorts =
-      spec.type === "NodePort" ? spec.ports.map((port) => ({ ...port, nodePort: port.nodePort ?? freePort(ports) })) : spec.ports;
+      spec.type === "NodePort"
+        ? spec.ports.map((port) => ({ ...port, nodePort: port.nodePort ?? freePort(ports) }))
+        : spec.ports;
     return { ...service, spec: { ...spec, clusterIPs, ports: withPorts } };
   });
 }

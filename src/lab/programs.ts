@@ -22,7 +22,12 @@ export function searchPath(): string {
 
 /** What is not installed, as an error's reason and advice; undefined when all are. */
 export function missingPrograms(names: readonly string[]): { reason: string; advice: string } | undefined {
-  const missing = names.filter((name) => !searchPath().split(delimiter).some((folder) => isExecutable(join(folder, name))));
+  const missing = names.filter(
+    (name) =>
+      !searchPath()
+        .split(delimiter)
+        .some((folder) => isExecutable(join(folder, name))),
+  );
   if (missing.length === 0) return undefined;
   const packages = [...new Set(missing.map((name) => PACKAGES[name] ?? name))];
   return { reason: `${missing.join(" and ")} not found`, advice: `apt-get install ${packages.join(" ")}` };
