@@ -7,12 +7,16 @@
  */
 export * from "./constants.ts";
 export * from "./errors.ts";
+export * from "./ext-ack.ts";
 export * from "./message.ts";
 export * from "./netfilter/nf-tables.ts";
 export * from "./route/address.ts";
 export * from "./route/bridge.ts";
+export * from "./route/describe.ts";
 export * from "./route/fdb.ts";
 export * from "./route/link.ts";
+export * from "./route/link-stats.ts";
+export * from "./route/multipath.ts";
 export * from "./route/neighbour.ts";
 export * from "./route/nexthop.ts";
 export * from "./route/route.ts";

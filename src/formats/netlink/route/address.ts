@@ -1,5 +1,19 @@
-import type { IpAddress, Prefix } from "../../netip/index.ts";
+// struct ifaddrmsg { u8 ifa_family; u8 ifa_prefixlen; u8 ifa_flags; u8 ifa_scope; u32 ifa_index; }
+import { type IpAddress, type Prefix, prefixBits, prefixFamily } from "../../netip/index.ts";
+import { Attributes, AttributeWriter, fixedHeader } from "../attribute.ts";
+import * as c from "../constants.ts";
+import { DecodeError } from "../errors.ts";
 import type { Message, Request } from "../message.ts";
+import { present } from "../present.ts";
+import { afOf, familyOfAf, ofFamily } from "./family.ts";
+
+const IFADDRMSG_LENGTH = 8;
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+const IFA_LABEL = 3;
+const IFA_BROADCAST = 4;
+const IFA_FLAGS = 8;
+const IFA_PROTO = 11;
 
 /** An address on a device as RTM_NEWADDR reports it. */
 export interface Address {
@@ -20,32 +34,75 @@ export interface Address {
 export interface AddressSpec {
   readonly index: number;
   readonly prefix: Prefix;
-  /** Default: global; host for loopback addresses. */
-  readonly scope?: number;
-  readonly flags?: number;
-  readonly peer?: IpAddress;
-  readonly label?: string;
-  readonly broadcast?: IpAddress;
+  /** Default: global. */
+  readonly scope?: number | undefined;
+  /** IFA_F_*, e.g. IFA_F_NODAD. */
+  readonly flags?: number | undefined;
+  readonly peer?: IpAddress | undefined;
+  readonly label?: string | undefined;
+  readonly broadcast?: IpAddress | undefined;
 }
 
 /** EEXIST when the device has the address. */
 export function newAddress(spec: AddressSpec): Request {
-  throw new Error(`not yet: ${spec}`);
+  return { type: c.RTM_NEWADDR, flags: c.NLM_F_CREATE | c.NLM_F_EXCL, payload: encodeAddress(spec) };
 }
 
 /** As newAddress(), and content when the device has the address already. */
 export function replaceAddress(spec: AddressSpec): Request {
-  throw new Error(`not yet: ${spec}`);
+  return { type: c.RTM_NEWADDR, flags: c.NLM_F_CREATE | c.NLM_F_REPLACE, payload: encodeAddress(spec) };
 }
 
-export function deleteAddress(spec: Pick<AddressSpec, "index" | "prefix">): Request {
-  throw new Error(`not yet: ${spec}`);
+export function deleteAddress(spec: Pick<AddressSpec, "index" | "prefix" | "peer">): Request {
+  return { type: c.RTM_DELADDR, flags: 0, payload: encodeAddress(spec) };
 }
 
-export function dumpAddresses(): Request {
-  throw new Error("not yet");
+/** All addresses of both families, or those of one device. */
+export function dumpAddresses(index = 0): Request {
+  const payload = new AttributeWriter(encodeIfaddrmsg({ af: c.AF_UNSPEC, length: 0, scope: 0, index })).finish();
+  return { type: c.RTM_GETADDR, flags: c.NLM_F_DUMP, payload };
 }
 
+function encodeIfaddrmsg(fields: { af: number; length: number; scope: number; index: number }): Uint8Array {
+  const bytes = new Uint8Array(IFADDRMSG_LENGTH);
+  bytes.set([fields.af, fields.length, 0, fields.scope]);
+  new DataView(bytes.buffer).setUint32(4, fields.index, true);
+  return bytes;
+}
+
+function encodeAddress(spec: AddressSpec): Uint8Array {
+  const { prefix, index, scope = c.RT_SCOPE_UNIVERSE } = spec;
+  const header = { af: afOf(prefixFamily(prefix)), length: prefix.length, scope, index };
+  return new AttributeWriter(encodeIfaddrmsg(header))
+    .ip(IFA_LOCAL, prefix.address)
+    .ip(IFA_ADDRESS, spec.peer ?? prefix.address)
+    .ip(IFA_BROADCAST, spec.broadcast)
+    .text(IFA_LABEL, spec.label)
+    .u32(IFA_FLAGS, spec.flags)
+    .finish();
+}
+
+/** @throws {DecodeError} */
 export function decodeAddress(message: Message): Address {
-  throw new Error(`not yet: ${message}`);
+  const view = fixedHeader(message.payload, IFADDRMSG_LENGTH, "ifaddrmsg");
+  const attributes = new Attributes(message.payload, "ifaddrmsg", IFADDRMSG_LENGTH);
+  const family = familyOfAf(view.getUint8(0), "ifaddrmsg");
+  const far = ofFamily(attributes.ip(IFA_ADDRESS), family, "ifaddrmsg");
+  // IFA_ADDRESS is the prefix's address, which on a point-to-point device is the far end; IFA_LOCAL is always ours.
+  const address = ofFamily(attributes.ip(IFA_LOCAL), family, "ifaddrmsg") ?? far;
+  if (address === undefined) throw new DecodeError("ifaddrmsg", IFADDRMSG_LENGTH, "no IFA_LOCAL and no IFA_ADDRESS");
+  const length = view.getUint8(1);
+  if (length > prefixBits({ address })) throw new DecodeError("ifaddrmsg", 1, `prefix length ${length}`);
+  return {
+    index: view.getUint32(4, true),
+    prefix: { address, length },
+    scope: view.getUint8(3),
+    flags: attributes.u32(IFA_FLAGS) ?? view.getUint8(2),
+    ...present({
+      peer: far === address ? undefined : far,
+      label: attributes.text(IFA_LABEL),
+      broadcast: attributes.ip(IFA_BROADCAST),
+      protocol: attributes.u8(IFA_PROTO),
+    }),
+  };
 }

@@ -1,0 +1,224 @@
+// struct nlattr { __u16 nla_len; __u16 nla_type; } and its payload, padded to four bytes; nla_len counts no padding.
+import { type IpAddress, ipFromBytes, ipToBytes, type MacAddress, macFromBytes, macToBytes } from "../netip/index.ts";
+import { DecodeError } from "./errors.ts";
+
+const NLA_HDRLEN = 4;
+const NLA_F_NESTED = 0x8000;
+/** Without NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
+const NLA_TYPE_MASK = 0x3fff;
+const NLA_MAX = 0xffff;
+
+/** NLA_ALIGN, NLMSG_ALIGN. */
+export function align4(length: number): number {
+  return (length + 3) & ~3;
+}
+
+const text = { encoder: new TextEncoder(), decoder: new TextDecoder() };
+
+/** Spells a payload: a fixed header, then attributes. A value that is undefined writes nothing. */
+export class AttributeWriter {
+  #bytes: Uint8Array;
+  #view: DataView;
+  #length: number;
+
+  constructor(header: Uint8Array = new Uint8Array(0)) {
+    this.#bytes = new Uint8Array(Math.max(192, 2 * header.length));
+    this.#view = new DataView(this.#bytes.buffer);
+    this.#bytes.set(header);
+    this.#length = align4(header.length);
+  }
+
+  /** Makes room for an attribute and writes its nlattr; gives where its payload begins. */
+  #attribute(type: number, payloadLength: number): number {
+    if (NLA_HDRLEN + payloadLength > NLA_MAX)
+      throw new RangeError(`Attribute ${type} of ${payloadLength} bytes: too long`);
+    const start = this.#length;
+    const end = start + align4(NLA_HDRLEN + payloadLength);
+    if (end > this.#bytes.length) {
+      const larger = new Uint8Array(2 * end);
+      larger.set(this.#bytes.subarray(0, start));
+      this.#bytes = larger;
+      this.#view = new DataView(larger.buffer);
+    }
+    this.#view.setUint16(start, NLA_HDRLEN + payloadLength, true);
+    this.#view.setUint16(start + 2, type, true);
+    this.#length = end;
+    return start + NLA_HDRLEN;
+  }
+
+  u8(type: number, value: number | undefined): this {
+    if (value !== undefined) this.#view.setUint8(this.#attribute(type, 1), value);
+    return this;
+  }
+
+  /** A __u8 that is 0 or 1. */
+  bool(type: number, value: boolean | undefined): this {
+    return this.u8(type, value === undefined ? undefined : Number(value));
+  }
+
+  u16(type: number, value: number | undefined): this {
+    if (value !== undefined) {
+      const at = this.#attribute(type, 2);
+      this.#view.setUint16(at, value, true);
+    }
+    return this;
+  }
+
+  /** A __be16, such as a UDP port. */
+  be16(type: number, value: number | undefined): this {
+    if (value !== undefined) {
+      const at = this.#attribute(type, 2);
+      this.#view.setUint16(at, value);
+    }
+    return this;
+  }
+
+  u32(type: number, value: number | undefined): this {
+    if (value !== undefined) {
+      const at = this.#attribute(type, 4);
+      this.#view.setUint32(at, value, true);
+    }
+    return this;
+  }
+
+  bytes(type: number, value: Uint8Array | undefined): this {
+    if (value !== undefined) {
+      const at = this.#attribute(type, value.length);
+      this.#bytes.set(value, at);
+    }
+    return this;
+  }
+
+  /** NUL-terminated, as NLA_NUL_STRING wants it. */
+  text(type: number, value: string | undefined): this {
+    return this.bytes(type, value === undefined ? undefined : text.encoder.encode(`${value}\0`));
+  }
+
+  ip(type: number, value: IpAddress | undefined): this {
+    return this.bytes(type, value === undefined ? undefined : ipToBytes(value));
+  }
+
+  mac(type: number, value: MacAddress | undefined): this {
+    return this.bytes(type, value === undefined ? undefined : macToBytes(value));
+  }
+
+  /** An attribute that says all by being there. */
+  flag(type: number, value: boolean | undefined): this {
+    if (value) this.#attribute(type, 0);
+    return this;
+  }
+
+  nested(type: number, fill: (inner: AttributeWriter) => void, header?: Uint8Array): this {
+    const inner = new AttributeWriter(header);
+    fill(inner);
+    return this.bytes(type | NLA_F_NESTED, inner.finish());
+  }
+
+  finish(): Uint8Array {
+    return this.#bytes.slice(0, this.#length);
+  }
+}
+
+interface Attribute {
+  readonly bytes: Uint8Array;
+  /** Of its payload, in the buffer that was decoded. */
+  readonly offset: number;
+}
+
+/** A decoded list of attributes, by type. A getter gives undefined for what is not there, and throws for what has the wrong size. */
+export class Attributes {
+  readonly #layer: string;
+  readonly #byType = new Map<number, Attribute>();
+
+  /** @param offset where the attributes begin in `bytes` */
+  constructor(bytes: Uint8Array, layer: string, offset = 0, base = 0) {
+    this.#layer = layer;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    // Fewer bytes than a header are padding, which the kernel's own parser passes over too.
+    for (let at = offset; bytes.length - at >= NLA_HDRLEN; ) {
+      const length = view.getUint16(at, true);
+      if (length < NLA_HDRLEN) throw new DecodeError(layer, base + at, `an attribute of ${length} bytes`);
+      if (length > bytes.length - at)
+        throw new DecodeError(layer, base + at, `an attribute of ${length} bytes where ${bytes.length - at} are left`);
+      // Of two attributes of one type the last one counts, as in the kernel's nla_parse().
+      this.#byType.set(view.getUint16(at + 2, true) & NLA_TYPE_MASK, {
+        bytes: bytes.subarray(at + NLA_HDRLEN, at + length),
+        offset: base + at + NLA_HDRLEN,
+      });
+      at += align4(length);
+    }
+  }
+
+  #sized(type: number, length: number): DataView | undefined {
+    const attribute = this.#byType.get(type);
+    if (attribute === undefined) return undefined;
+    const { bytes, offset } = attribute;
+    if (bytes.length !== length)
+      throw new DecodeError(this.#layer, offset, `attribute ${type} has ${bytes.length} bytes instead of ${length}`);
+    return new DataView(bytes.buffer, bytes.byteOffset, length);
+  }
+
+  has(type: number): boolean {
+    return this.#byType.has(type);
+  }
+
+  u8(type: number): number | undefined {
+    return this.#sized(type, 1)?.getUint8(0);
+  }
+
+  bool(type: number): boolean | undefined {
+    const value = this.u8(type);
+    return value === undefined ? undefined : value !== 0;
+  }
+
+  u16(type: number): number | undefined {
+    return this.#sized(type, 2)?.getUint16(0, true);
+  }
+
+  be16(type: number): number | undefined {
+    return this.#sized(type, 2)?.getUint16(0);
+  }
+
+  u32(type: number): number | undefined {
+    return this.#sized(type, 4)?.getUint32(0, true);
+  }
+
+  bytes(type: number): Uint8Array | undefined {
+    return this.#byType.get(type)?.bytes;
+  }
+
+  text(type: number): string | undefined {
+    const bytes = this.bytes(type);
+    if (bytes === undefined) return undefined;
+    const end = bytes.indexOf(0);
+    return text.decoder.decode(end < 0 ? bytes : bytes.subarray(0, end));
+  }
+
+  /** Of either family, told by its length. */
+  ip(type: number): IpAddress | undefined {
+    const attribute = this.#byType.get(type);
+    if (attribute === undefined) return undefined;
+    const { length } = attribute.bytes;
+    if (length !== 4 && length !== 16)
+      throw new DecodeError(this.#layer, attribute.offset, `an address of ${length} bytes`);
+    return ipFromBytes(attribute.bytes);
+  }
+
+  /** undefined as well for a link-layer address that is no MAC (a tunnel's, InfiniBand's). */
+  mac(type: number): MacAddress | undefined {
+    const bytes = this.bytes(type);
+    return bytes?.length === 6 ? macFromBytes(bytes) : undefined;
+  }
+
+  nested(type: number, layer: string): Attributes | undefined {
+    const attribute = this.#byType.get(type);
+    return attribute && new Attributes(attribute.bytes, layer, 0, attribute.offset);
+  }
+}
+
+/** The fixed structure that a payload begins with. @throws {DecodeError} when the payload is shorter */
+export function fixedHeader(payload: Uint8Array, length: number, layer: string): DataView {
+  if (payload.length < length)
+    throw new DecodeError(layer, payload.length, `${payload.length} bytes where ${length} are needed`);
+  return new DataView(payload.buffer, payload.byteOffset, length);
+}
