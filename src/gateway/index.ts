@@ -6,5 +6,6 @@
  * watch. Chain and map names are kube-proxy's; docs/nftables.md follows a packet through them.
  */
 export * from "./gateway.ts";
+export { GATEWAY_TABLE } from "./layout.ts";
 export * from "./plan.ts";
 export * from "./ruleset.ts";
