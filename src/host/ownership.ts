@@ -1,0 +1,74 @@
+import { formatPrefix, type IpAddress, isIpv4, type Prefix, prefixContains } from "../formats/netip/index.ts";
+import {
+  type Address,
+  type FdbEntry,
+  type Neighbour,
+  NTF_SELF,
+  NUD_PERMANENT,
+  type Route,
+  RT_TABLE_MAIN,
+  RTN_UNICAST,
+} from "../formats/netlink/index.ts";
+import { RTPROT_PODPATH, type WantedState } from "./state.ts";
+
+/** The metric a route has when nobody gave it one: 0 for IPv4, IP6_RT_PRIO_USER for IPv6. */
+const DEFAULT_PRIORITY = { 4: 0, 6: 1024 } as const;
+
+/** Two routes with one key cannot both be (fib_find_alias: table, destination, tos, priority): adding is replacing. */
+export function routeKey(route: Pick<Route, "dst"> & Partial<Pick<Route, "family" | "priority" | "tos">>): string {
+  const family = route.dst ? (isIpv4(route.dst.address) ? 4 : 6) : (route.family ?? 4);
+  const priority = route.priority ?? DEFAULT_PRIORITY[family];
+  return `route ${route.dst ? formatPrefix(route.dst) : `default${family}`} ${priority} ${route.tos ?? 0}`;
+}
+
+export function isPermanent(entry: { readonly state: number }): boolean {
+  return (entry.state & NUD_PERMANENT) !== 0;
+}
+
+/** Tells what is ours to change and to remove from what is somebody else's. */
+export class Ownership {
+  readonly #devices: ReadonlySet<number>;
+  readonly #ranges: readonly Prefix[];
+
+  constructor(wanted: WantedState) {
+    this.#devices = new Set(wanted.devices.map((device) => device.index));
+    this.#ranges = wanted.ranges;
+  }
+
+  /** Our protocol number, on our device or to the cluster's network; or, on our device, the routes Flannel left. */
+  route(route: Route): boolean {
+    if (route.table !== RT_TABLE_MAIN || route.type !== RTN_UNICAST || !route.dst) return false;
+    const onOurDevice = this.device(route.oif);
+    if (route.protocol === RTPROT_PODPATH) return onOurDevice || this.#covers(route.dst.address);
+    // Flannel marks nothing; but nobody else routes a subnet onlink by the subnet's own first address.
+    return onOurDevice && route.onlink && route.gateway === route.dst.address && this.#covers(route.dst.address);
+  }
+
+  /** On our own device we take over whatever stands where a route of ours has to be. */
+  mayAdopt(route: Route): boolean {
+    return this.device(route.oif) && route.type === RTN_UNICAST;
+  }
+
+  /** Permanent ones: the kernel makes and drops the others (IPv6 multicast, an unanswered ARP) as it likes. */
+  neighbour(neighbour: Neighbour): boolean {
+    return this.device(neighbour.index) && isPermanent(neighbour);
+  }
+
+  /** The zero MAC is the device's default destination, a setting of the device. */
+  fdb(entry: FdbEntry): boolean {
+    const isSelf = (entry.flags & NTF_SELF) !== 0;
+    return this.device(entry.index) && isSelf && isPermanent(entry) && entry.lladdr !== "00:00:00:00:00:00";
+  }
+
+  address(address: Address): boolean {
+    return this.device(address.index) && this.#covers(address.prefix.address);
+  }
+
+  device(index: number | undefined): boolean {
+    return index !== undefined && this.#devices.has(index);
+  }
+
+  #covers(ip: IpAddress): boolean {
+    return this.#ranges.some((range) => prefixContains(range, ip));
+  }
+}

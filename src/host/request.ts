@@ -1,0 +1,59 @@
+import { prefixFamily } from "../formats/netip/index.ts";
+import {
+  deleteAddress,
+  deleteFdb,
+  deleteNeighbour,
+  deleteRoute,
+  newAddress,
+  type Request,
+  type RouteSpec,
+  replaceFdb,
+  replaceNeighbour,
+  replaceRoute,
+  setLink,
+} from "../formats/netlink/index.ts";
+import type { Change } from "./plan.ts";
+import { RTPROT_PODPATH } from "./state.ts";
+
+/** The netlink request that carries a change out. */
+export function toRequest(change: Change): Request {
+  switch (change.change) {
+    case "set-up":
+      return setLink({ index: change.index, isUp: true });
+    case "add-address":
+      return newAddress({ index: change.index, prefix: change.prefix });
+    case "replace-neighbour":
+      return replaceNeighbour(change.neighbour);
+    case "replace-fdb":
+      return replaceFdb(change.fdb);
+    case "replace-route":
+      return replaceRoute({
+        ...change.route,
+        family: prefixFamily(change.route.dst),
+        protocol: RTPROT_PODPATH,
+      });
+    case "delete-route":
+      return deleteRoute(exactly(change.route));
+    case "delete-fdb":
+      return deleteFdb(change.fdb);
+    case "delete-neighbour":
+      return deleteNeighbour(change.neighbour);
+    case "delete-address":
+      return deleteAddress(change);
+  }
+}
+
+/** Whether the change takes something away, so that its being gone already is as good. */
+export function isRemoval(change: Change): boolean {
+  return change.change.startsWith("delete-");
+}
+
+/** All that tells this route from another with the same destination. */
+function exactly(route: RouteSpec & { readonly table: number }): RouteSpec {
+  const { family, dst, gateway, oif, table, protocol, scope, type, priority, tos } = route;
+  return Object.fromEntries(
+    Object.entries({ family, dst, gateway, oif, table, protocol, scope, type, priority, tos }).filter(
+      ([, value]) => value !== undefined,
+    ),
+  ) as unknown as RouteSpec;
+}
