@@ -1,3 +1,5 @@
+import type { ExtendedAck } from "../formats/netlink/index.ts";
+
 /** A system call that failed: which, on what, and what the kernel said. */
 export class SyscallError extends Error {
   override name = "SyscallError";
@@ -14,12 +16,13 @@ export class SyscallError extends Error {
   }
 }
 
-/** What the kernel says beyond an errno (NETLINK_EXT_ACK). */
-export interface ExtendedAck {
-  /** NLMSGERR_ATTR_MSG: "Nexthop id does not exist". */
-  readonly message?: string | undefined;
-  /** NLMSGERR_ATTR_OFFS: where in the request the offending attribute begins. */
-  readonly offset?: number | undefined;
+interface NetlinkErrorDetails {
+  readonly errno: number;
+  readonly code: string;
+  readonly reason: string;
+  readonly extendedAck?: ExtendedAck | undefined;
+  readonly requestIndex?: number;
+  readonly others?: readonly NetlinkError[];
 }
 
 /** The kernel refused a netlink request. */
@@ -28,27 +31,20 @@ export class NetlinkError extends Error {
   /** What was attempted, on what: `add route 10.244.2.0/24 dev flannel.1`. */
   readonly operation: string;
   readonly errno: number;
+  /** The errno's name: `EEXIST`. */
   readonly code: string;
+  /** The kernel's own words (NETLINK_EXT_ACK), if it has any. */
   readonly extendedAck: ExtendedAck | undefined;
-  /** Which request of the batch it was, counted from 0. */
+  /** Which request of execute()'s list it was, counted from 0. */
   readonly requestIndex: number;
-  /** The other requests of the same batch that failed; those that are named nowhere were carried out. */
+  /** The other requests of the same call that failed. Those that are named nowhere were carried out. */
   readonly others: readonly NetlinkError[];
+  readonly #details: NetlinkErrorDetails;
 
-  constructor(
-    operation: string,
-    details: {
-      errno: number;
-      code: string;
-      reason: string;
-      extendedAck?: ExtendedAck | undefined;
-      requestIndex?: number;
-      others?: readonly NetlinkError[];
-    },
-  ) {
+  constructor(operation: string, details: NetlinkErrorDetails) {
     const { reason, code, extendedAck, others = [] } = details;
     const said = extendedAck?.message ? `: ${extendedAck.message}` : "";
-    const more = others.length > 0 ? `, and ${others.length} more requests of the batch failed` : "";
+    const more = others.length > 0 ? `; ${others.length} more of the same batch failed` : "";
     super(`Cannot ${operation}: ${reason} (${code})${said}${more}`);
     this.operation = operation;
     this.errno = details.errno;
@@ -56,6 +52,12 @@ export class NetlinkError extends Error {
     this.extendedAck = extendedAck;
     this.requestIndex = details.requestIndex ?? 0;
     this.others = others;
+    this.#details = details;
+  }
+
+  /** The same error, told with those that happened beside it, or at another place of the caller's list. */
+  with(change: { readonly others?: readonly NetlinkError[]; readonly requestIndex?: number }): NetlinkError {
+    return new NetlinkError(this.operation, { ...this.#details, ...change });
   }
 }
 

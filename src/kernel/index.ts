@@ -7,6 +7,7 @@
 export * from "./capture.ts";
 export * from "./errors.ts";
 export * from "./mount.ts";
+export type { NetlinkTransport } from "./netlink.ts";
 export * from "./netns.ts";
 export * from "./nft.ts";
 export type { NftOptions } from "./nft-engine.ts";

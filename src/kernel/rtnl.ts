@@ -1,67 +1,248 @@
-import type {
-  Address,
-  FdbEntry,
-  Link,
-  Neighbour,
-  Nexthop,
-  Request,
-  Route,
-  RouteFilter,
+import type { IpAddress } from "../formats/netip/index.ts";
+import {
+  type Address,
+  AF_BRIDGE,
+  AF_INET,
+  AF_INET6,
+  DecodeError,
+  decodeAddress,
+  decodeFdb,
+  decodeLink,
+  decodeNeighbour,
+  decodeNexthop,
+  decodeRoute,
+  deleteLink,
+  dumpAddresses,
+  dumpFdb,
+  dumpLinks,
+  dumpNeighbours,
+  dumpNexthops,
+  dumpRoutes,
+  type FdbEntry,
+  getLink,
+  getRoute,
+  type Link,
+  type LinkSelector,
+  type Message,
+  type Neighbour,
+  type Nexthop,
+  type Request,
+  type Route,
+  type RouteFilter,
+  RTM_NEWLINK,
+  RTM_NEWROUTE,
+  setLink,
 } from "../formats/netlink/index.ts";
+import { isNotFound, type NetlinkError } from "./errors.ts";
+import { batches, Exchange } from "./exchange.ts";
+import { NETLINK_ROUTE, NetlinkSocket, type NetlinkTransport } from "./netlink.ts";
 import type { NetNs } from "./netns.ts";
 
 export interface ExecuteOptions {
   /** Failures to pass over, e.g. `isNotFound` when deleting. */
-  readonly tolerate?: (error: unknown) => boolean;
+  readonly tolerate?: (error: NetlinkError) => boolean;
 }
+
+// RTM_DELLINK holds RTNL, the kernel's one lock for all of this, while it waits: several at once would only block more
+// of libuv's four threads. So one at a time in the whole process.
+let slowWork: Promise<unknown> = Promise.resolve();
 
 /** A NETLINK_ROUTE connection, bound to the namespace it was opened in for its whole life. */
 export class Rtnl implements Disposable {
+  readonly #transport: NetlinkTransport;
+  readonly #exchange: Exchange;
+  /** For messages only; a device that was renamed since is told by the name it had. */
+  readonly #names = new Map<number, string>();
+  #running = 0;
+  #isClosed = false;
+
+  constructor(transport: NetlinkTransport) {
+    this.#transport = transport;
+    this.#exchange = new Exchange(transport, (index) => this.#names.get(index));
+  }
+
+  /** In `ns`, or where this thread is. */
   static open(ns?: NetNs): Rtnl {
-    throw new Error(`not yet: ${ns}`);
+    const socket = NetlinkSocket.open(NETLINK_ROUTE, ns);
+    socket.setReceiveBuffer(1024 * 1024);
+    return new Rtnl(socket);
   }
 
   /**
-   * Carries the requests out in order, in as few sends as fit. The kernel does not stop at one that fails: the error
-   * tells the first that failed and, in `others`, the rest. @throws {NetlinkError}
+   * Carries the requests out in order. The kernel does not stop at one that fails: the error tells the first that
+   * failed and, in `others`, the rest; everything else was done. @throws {NetlinkError}
    */
   execute(requests: Request | readonly Request[], options: ExecuteOptions = {}): void {
-    throw new Error(`not yet: ${requests} ${options}`);
+    const errors: NetlinkError[] = [];
+    let done = 0;
+    for (const batch of batches(listOf(requests))) {
+      errors.push(...renumber(this.#exchange.run(batch).errors, done));
+      done += batch.length;
+    }
+    raise(errors, options);
   }
 
-  /** As execute(), off the event loop: for RTM_DELLINK, which waits for an RCU grace period (16 ms and more). */
+  /**
+   * As execute(), off the event loop: for RTM_DELLINK, which waits 16 ms and more for an RCU grace period, and for
+   * requests by the ten thousand. Between the batches others get their turn.
+   */
   executeAsync(requests: Request | readonly Request[], options: ExecuteOptions = {}): Promise<void> {
-    throw new Error(`not yet: ${requests} ${options}`);
+    const work = slowWork.then(async () => {
+      const errors: NetlinkError[] = [];
+      let done = 0;
+      for (const batch of batches(listOf(requests))) {
+        errors.push(...renumber((await this.#exchange.runAsync(batch)).errors, done));
+        done += batch.length;
+      }
+      raise(errors, options);
+    });
+    this.#running++;
+    slowWork = work.then(
+      () => this.#finished(),
+      () => this.#finished(),
+    );
+    return work;
   }
 
-  links(): Link[] {
-    throw new Error("not yet");
+  /**
+   * Deletes devices for the price of one: they are put into a group of their own, and the group is deleted. What is
+   * gone already is content.
+   */
+  async deleteLinks(indices: readonly number[]): Promise<void> {
+    if (indices.length < 2)
+      return this.executeAsync(
+        indices.map((index) => deleteLink({ index })),
+        GONE,
+      );
+    const taken = new Set(this.links().map((link) => link.group));
+    let group = 0x7064_0000;
+    while (taken.has(group)) group++;
+    this.execute(
+      indices.map((index) => setLink({ index, group })),
+      GONE,
+    );
+    await this.executeAsync(deleteLink({ group }), GONE);
+  }
+
+  /** All devices of the namespace; with their counters if asked. */
+  links(options: { readonly stats?: boolean } = {}): Link[] {
+    const links = this.#dump(dumpLinks(), (message) => decodeLink(message, options));
+    for (const { index, name } of links) this.#names.set(index, name);
+    return links;
   }
 
   /** One link, or undefined when there is none. */
   link(nameOrIndex: string | number): Link | undefined {
-    throw new Error(`not yet: ${nameOrIndex}`);
+    const which: LinkSelector = typeof nameOrIndex === "string" ? { name: nameOrIndex } : { index: nameOrIndex };
+    const { replies, errors } = this.#exchange.run([getLink(which)]);
+    raise(errors, GONE);
+    const message = replies.find(({ type }) => type === RTM_NEWLINK);
+    const link = message && decodeLink(message);
+    if (link) this.#names.set(link.index, link.name);
+    return link;
   }
 
-  addresses(): Address[] {
-    throw new Error("not yet");
+  /** All addresses of both families, or those of one device. */
+  addresses(index?: number): Address[] {
+    return this.#dump(dumpAddresses(index), decodeAddress, isIp).filter(
+      (address) => index === undefined || address.index === index,
+    );
   }
 
-  routes(filter?: RouteFilter): Route[] {
-    throw new Error(`not yet: ${filter}`);
+  routes(filter: RouteFilter = {}): Route[] {
+    // An old kernel filters by nothing but the family.
+    const matches = (route: Route): boolean =>
+      (filter.family ?? route.family) === route.family &&
+      (filter.table ?? route.table) === route.table &&
+      (filter.protocol ?? route.protocol) === route.protocol &&
+      (filter.type ?? route.type) === route.type &&
+      (filter.oif === undefined || filter.oif === route.oif || usesDevice(route, filter.oif));
+    try {
+      return this.#dump(dumpRoutes(filter), decodeRoute, isIp).filter(matches);
+    } catch (error) {
+      // "FIB table does not exist": nobody put a route into it yet.
+      if (filter.table !== undefined && isNotFound(error)) return [];
+      throw error;
+    }
   }
 
-  neighbours(): Neighbour[] {
-    throw new Error("not yet");
+  /** The route that a packet of this host to `destination` takes, or undefined when there is none (ENETUNREACH). */
+  routeTo(
+    destination: IpAddress,
+    options: { readonly from?: IpAddress; readonly oif?: number } = {},
+  ): Route | undefined {
+    const { replies, errors } = this.#exchange.run([getRoute(destination, options)]);
+    raise(errors, { tolerate: ({ code }) => code === "ENETUNREACH" || code === "EHOSTUNREACH" });
+    const message = replies.find(({ type }) => type === RTM_NEWROUTE);
+    return message && decodeRoute(message);
   }
 
+  /** All neighbours of both families, or those of one device. */
+  neighbours(index?: number): Neighbour[] {
+    return this.#dump(dumpNeighbours(index), decodeNeighbour, isIp).filter(
+      (neighbour) => index === undefined || neighbour.index === index,
+    );
+  }
+
+  /** All FDB entries of bridges and vxlan devices, or those of one device. */
   fdb(index?: number): FdbEntry[] {
-    throw new Error(`not yet: ${index}`);
+    return this.#dump(dumpFdb(index), decodeFdb, ({ payload }) => payload[0] === AF_BRIDGE).filter(
+      (entry) => index === undefined || entry.index === index,
+    );
   }
 
   nexthops(): Nexthop[] {
-    throw new Error("not yet");
+    return this.#dump(dumpNexthops(), decodeNexthop);
   }
 
-  [Symbol.dispose](): void {}
+  #dump<T>(request: Request, decode: (message: Message) => T, wanted: (message: Message) => boolean = all): T[] {
+    const objects: T[] = [];
+    for (const message of this.#exchange.dump(request)) {
+      if (!wanted(message)) continue;
+      try {
+        objects.push(decode(message));
+      } catch (error) {
+        // One foreign object of a kind unknown to us shall not hide all the others. A damaged datagram throws above.
+        if (!(error instanceof DecodeError)) throw error;
+      }
+    }
+    return objects;
+  }
+
+  #finished(): void {
+    this.#running--;
+    if (this.#isClosed && this.#running === 0) this.#transport.close();
+  }
+
+  /** Closes the socket, once nothing runs on it any more. */
+  [Symbol.dispose](): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (this.#running === 0) this.#transport.close();
+  }
+}
+
+const GONE: ExecuteOptions = { tolerate: isNotFound };
+const all = (): boolean => true;
+
+/** A kernel without IPv6 answers for AF_UNSPEC; multicast routing and MPLS answer for AF_UNSPEC too. */
+function isIp({ payload }: Message): boolean {
+  return payload[0] === AF_INET || payload[0] === AF_INET6;
+}
+
+function usesDevice(route: Route, oif: number): boolean {
+  return route.multipath?.some((hop) => hop.oif === oif) ?? false;
+}
+
+function listOf(requests: Request | readonly Request[]): readonly Request[] {
+  return "payload" in requests ? [requests] : requests;
+}
+
+function renumber(errors: readonly NetlinkError[], done: number): NetlinkError[] {
+  return errors.map((error) => (done === 0 ? error : error.with({ requestIndex: error.requestIndex + done })));
+}
+
+function raise(errors: readonly NetlinkError[], { tolerate }: ExecuteOptions): void {
+  const [first, ...others] = tolerate ? errors.filter((error) => !tolerate(error)) : errors;
+  if (first) throw others.length > 0 ? first.with({ others }) : first;
 }

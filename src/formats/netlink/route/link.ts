@@ -150,13 +150,12 @@ export function getLink(which: LinkSelector): Request {
   return { type: c.RTM_GETLINK, flags: 0, payload };
 }
 
+/** Spares the counters of a network card's virtual functions; the device's own come anyway. */
 const RTEXT_FILTER_SKIP_STATS = 8;
 
-/** Counters make up most of a link's message: they come only when asked for. */
-export function dumpLinks(options: { readonly stats?: boolean } = {}): Request {
-  const attributes = new AttributeWriter(encodeIfinfomsg({}));
-  attributes.u32(c.IFLA_EXT_MASK, options.stats ? 0 : RTEXT_FILTER_SKIP_STATS);
-  return { type: c.RTM_GETLINK, flags: c.NLM_F_DUMP, payload: attributes.finish() };
+export function dumpLinks(): Request {
+  const payload = new AttributeWriter(encodeIfinfomsg({})).u32(c.IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).finish();
+  return { type: c.RTM_GETLINK, flags: c.NLM_F_DUMP, payload };
 }
 
 function selectLink(which: LinkSelector | { readonly group: number }): AttributeWriter {
@@ -187,8 +186,11 @@ function writeKind(info: AttributeWriter, kind: LinkSpec["kind"]): void {
     });
 }
 
-/** @throws {DecodeError} */
-export function decodeLink(message: Message): Link {
+/**
+ * Counters only when asked for: two readings of a link that nobody touched shall be equal.
+ * @throws {DecodeError}
+ */
+export function decodeLink(message: Message, options: { readonly stats?: boolean } = {}): Link {
   const view = fixedHeader(message.payload, IFINFOMSG_LENGTH, "ifinfomsg");
   const attributes = new Attributes(message.payload, "ifinfomsg", IFINFOMSG_LENGTH);
   const name = attributes.text(c.IFLA_IFNAME);
@@ -213,7 +215,7 @@ export function decodeLink(message: Message): Link {
       alias: attributes.text(c.IFLA_IFALIAS),
       kind: info && readKind(info),
       bridgePort: info && readPort(info),
-      stats: readLinkStats(attributes.bytes(c.IFLA_STATS64)),
+      stats: options.stats ? readLinkStats(attributes.bytes(c.IFLA_STATS64)) : undefined,
     }),
   };
 }
