@@ -74,3 +74,52 @@ export function encodeTcp(tcp: Tcp, addresses?: PseudoHeader): Uint8Array {
   view.setUint16(16, tcp.checksum ?? (addresses ? sum(addresses) : 0));
   return bytes;
 }
+
+/** As tcpdump writes them: `S.`, `P.`, `R`, `.` for a bare ACK. */
+export function formatTcpFlags(flags: number): string {
+  const letters: [number, string][] = [
+    [TCP_FLAGS.FIN, "F"],
+    [TCP_FLAGS.SYN, "S"],
+    [TCP_FLAGS.RST, "R"],
+    [TCP_FLAGS.PSH, "P"],
+    [TCP_FLAGS.ACK, "."],
+    [TCP_FLAGS.URG, "U"],
+    [TCP_FLAGS.ECE, "E"],
+    [TCP_FLAGS.CWR, "W"],
+  ];
+  const text = letters.map(([bit, letter]) => (flags & bit ? letter : "")).join("");
+  return text === "" ? "none" : text;
+}
+
+/** `mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7`; stops at the first option that makes no sense. */
+export function formatTcpOptions(options: Uint8Array): string {
+  const view = new DataView(options.buffer, options.byteOffset, options.length);
+  const words: string[] = [];
+  for (let at = 0; at < options.length; ) {
+    const kind = view.getUint8(at);
+    if (kind <= 1) {
+      words.push(kind === 0 ? "eol" : "nop");
+      at++;
+      if (kind === 0) break;
+      continue;
+    }
+    const length = at + 1 < options.length ? view.getUint8(at + 1) : 0;
+    if (length < 2 || at + length > options.length) return [...words, `bad option ${kind}`].join(",");
+    words.push(formatOption(kind, new DataView(options.buffer, options.byteOffset + at + 2, length - 2)));
+    at += length;
+  }
+  return words.join(",");
+}
+
+function formatOption(kind: number, value: DataView): string {
+  const n = value.byteLength;
+  if (kind === 2 && n === 2) return `mss ${value.getUint16(0)}`;
+  if (kind === 3 && n === 1) return `wscale ${value.getUint8(0)}`;
+  if (kind === 4 && n === 0) return "sackOK";
+  if (kind === 8 && n === 8) return `TS val ${value.getUint32(0)} ecr ${value.getUint32(4)}`;
+  if (kind === 5 && n % 8 === 0) {
+    const block = (_: unknown, i: number): string => `{${value.getUint32(8 * i)}:${value.getUint32(8 * i + 4)}}`;
+    return `sack ${n / 8} ${Array.from({ length: n / 8 }, block).join("")}`;
+  }
+  return `unknown-${kind}`;
+}
