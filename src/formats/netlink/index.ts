@@ -13,6 +13,7 @@ export * from "./netfilter/nf-tables.ts";
 export * from "./route/address.ts";
 export * from "./route/bridge.ts";
 export * from "./route/describe.ts";
+export * from "./route/event.ts";
 export * from "./route/fdb.ts";
 export * from "./route/link.ts";
 export * from "./route/link-stats.ts";
