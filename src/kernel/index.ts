@@ -5,6 +5,7 @@
  * watches is synchronous: the kernel does netlink work inside send(), so there is nothing to wait for.
  */
 export * from "./capture.ts";
+export * from "./conntrack.ts";
 export * from "./errors.ts";
 export * from "./mount.ts";
 export type { NetlinkTransport } from "./netlink.ts";

@@ -1,7 +1,7 @@
-import { decodeNfTablesEvents, encodeGetGeneration, NFPROTO, type NfTablesEvent } from "../formats/netlink/index.ts";
+import { decodeNfTablesEvent, getNfTablesGeneration, type Message, NFPROTO } from "../formats/netlink/index.ts";
 import type { Family } from "../formats/nftables/index.ts";
-import { inNs } from "./netns.ts";
-import { bind, check, close, recv, send, setsockopt, socket, watch } from "./sys.ts";
+import { NetfilterSocket } from "./netfilter-socket.ts";
+import { check, watch } from "./sys.ts";
 
 /** Which changes a watch reports: those of one table. */
 export interface NftWatchScope {
@@ -11,22 +11,7 @@ export interface NftWatchScope {
 
 type Namespace = { readonly fd: number };
 
-const AF_NETLINK = 16;
-const SOCK_RAW_NONBLOCK_CLOEXEC = 3 | 0o4000 | 0o2000000;
-const NETLINK_NETFILTER = 12;
-const SOL_SOCKET = 1;
-const SO_RCVBUFFORCE = 33;
-const SOL_NETLINK = 270;
-const NETLINK_ADD_MEMBERSHIP = 1;
 const NFNLGRP_NFTABLES = 7;
-const MSG_DONTWAIT = 0x40;
-const EAGAIN = 11;
-const EPERM = 1;
-
-/** Room for the announcement of a whole ruleset of some 10,000 elements. */
-const RECEIVE_BUFFER_BYTES = 16 << 20;
-/** Longer than any message of nf_tables, which fills at most a page or two. */
-const DATAGRAM_BYTES = 64 << 10;
 /** A ruleset is often changed in several transactions one after the other. */
 const SETTLE_MS = 10;
 
@@ -35,15 +20,15 @@ export class NftWatches implements Disposable {
   readonly #ns: Namespace | undefined;
   readonly #open = new Set<NftWatch>();
   /** For asking which generation the ruleset is in; opened with the first watch. */
-  #generations: number | undefined;
+  #questions: NetfilterSocket | undefined;
 
   constructor(ns: Namespace | undefined) {
     this.#ns = ns;
   }
 
   open(onChange: () => void, scope?: NftWatchScope): Disposable {
-    this.#generations ??= openSocket(this.#ns);
-    const opened = new NftWatch(openSocket(this.#ns, NFNLGRP_NFTABLES), onChange, scope);
+    this.#questions ??= new NetfilterSocket(this.#ns);
+    const opened = new NftWatch(new NetfilterSocket(this.#ns, NFNLGRP_NFTABLES), onChange, scope);
     this.#open.add(opened);
     return {
       [Symbol.dispose]: () => {
@@ -72,43 +57,42 @@ export class NftWatches implements Disposable {
   }
 
   #generation(): number {
-    const fd = this.#generations;
-    if (fd === undefined) return 0;
-    const request = encodeGetGeneration();
-    check(send(fd, request, request.length, 0), "ask nf_tables for its generation");
-    const answer = receive(fd, new Uint8Array(4096));
-    return answer instanceof Uint8Array ? (lastGeneration(decodeNfTablesEvents(answer)) ?? 0) : 0;
+    const socket = this.#questions;
+    if (this.#open.size === 0 || !socket) return 0;
+    let generation = 0;
+    const what = "ask nf_tables for its generation";
+    const errno = socket.ask(getNfTablesGeneration(), what, (message) => {
+      const event = decodeNfTablesEvent(message);
+      if (event?.kind === "generation") generation = event.id;
+    });
+    check(-errno, what);
+    return generation;
   }
 
   [Symbol.dispose](): void {
     for (const each of this.#open) each[Symbol.dispose]();
     this.#open.clear();
-    if (this.#generations !== undefined) close(this.#generations);
-    this.#generations = undefined;
+    this.#questions?.[Symbol.dispose]();
+    this.#questions = undefined;
   }
-}
-
-function lastGeneration(events: readonly NfTablesEvent[]): number | undefined {
-  return events.flatMap((event) => (event.kind === "generation" ? event.id : [])).at(-1);
 }
 
 /** One socket in the group NFNLGRP_NFTABLES. */
 class NftWatch implements Disposable {
-  readonly #fd: number;
+  readonly #socket: NetfilterSocket;
   readonly #onChange: () => void;
   readonly #scope: NftWatchScope | undefined;
   readonly #readable: Disposable;
-  readonly #buffer = new Uint8Array(DATAGRAM_BYTES);
   #announcement: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  constructor(fd: number, onChange: () => void, scope: NftWatchScope | undefined) {
-    this.#fd = fd;
+  constructor(socket: NetfilterSocket, onChange: () => void, scope: NftWatchScope | undefined) {
+    this.#socket = socket;
     this.#onChange = onChange;
     this.#scope = scope;
     // An error is an overflow: what was lost is unknown, so it counts as a change.
     this.#readable = watch(
-      fd,
+      socket.fd,
       () => this.drain(true),
       () => this.#announce(),
     );
@@ -118,15 +102,15 @@ class NftWatch implements Disposable {
   drain(counts: boolean): void {
     for (;;) {
       if (this.#isClosed) return;
-      const datagram = receive(this.#fd, this.#buffer);
-      if (datagram === "empty") return;
-      if (counts && (datagram === "overflow" || decodeNfTablesEvents(datagram).some((event) => this.#concerns(event))))
-        this.#announce();
+      const messages = this.#socket.receive();
+      if (messages === "none") return;
+      if (counts && (messages === "lost" || messages.some((message) => this.#concerns(message)))) this.#announce();
     }
   }
 
-  #concerns(event: NfTablesEvent): boolean {
-    if (event.kind !== "change") return false;
+  #concerns(message: Message): boolean {
+    const event = decodeNfTablesEvent(message);
+    if (event?.kind !== "change") return false;
     const scope = this.#scope;
     return scope === undefined || (event.table === scope.table && event.nfproto === NFPROTO[scope.family]);
   }
@@ -143,38 +127,6 @@ class NftWatch implements Disposable {
     this.#isClosed = true;
     clearTimeout(this.#announcement);
     this.#readable[Symbol.dispose]();
-    close(this.#fd);
+    this.#socket[Symbol.dispose]();
   }
-}
-
-function receive(fd: number, buffer: Uint8Array): Uint8Array | "empty" | "overflow" {
-  const ENOBUFS = 105;
-  const length = recv(fd, buffer, buffer.length, MSG_DONTWAIT);
-  if (length === -EAGAIN) return "empty";
-  if (length === -ENOBUFS) return "overflow";
-  return buffer.subarray(0, check(length, "read nf_tables' announcements"));
-}
-
-function openSocket(ns: Namespace | undefined, group?: number): number {
-  const create = (): number => socket(AF_NETLINK, SOCK_RAW_NONBLOCK_CLOEXEC, NETLINK_NETFILTER);
-  const fd = check(ns ? inNs(ns, create) : create(), "open a netfilter netlink socket");
-  try {
-    // struct sockaddr_nl with everything zero: the kernel chooses the port.
-    const address = new Uint8Array(12);
-    address[0] = AF_NETLINK;
-    check(bind(fd, address, address.length), "bind a netfilter netlink socket");
-    if (group === undefined) return fd;
-    const buffer = setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, int(RECEIVE_BUFFER_BYTES), 4);
-    // A user namespace's root may not; an overflow is then more likely, and is handled.
-    if (buffer !== -EPERM) check(buffer, "enlarge a netlink receive buffer");
-    check(setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int(group), 4), "join nf_tables' announcements");
-    return fd;
-  } catch (error) {
-    close(fd);
-    throw error;
-  }
-}
-
-function int(value: number): Uint8Array {
-  return new Uint8Array(Int32Array.of(value).buffer);
 }

@@ -183,6 +183,11 @@ export class Attributes {
     return this.#sized(type, 4)?.getUint32(0, true);
   }
 
+  /** A __be32, as netfilter's numbers are. */
+  be32(type: number): number | undefined {
+    return this.#sized(type, 4)?.getUint32(0);
+  }
+
   bytes(type: number): Uint8Array | undefined {
     return this.#byType.get(type)?.bytes;
   }

@@ -9,6 +9,7 @@ export * from "./constants.ts";
 export * from "./errors.ts";
 export * from "./ext-ack.ts";
 export * from "./message.ts";
+export * from "./netfilter/conntrack.ts";
 export * from "./netfilter/nf-tables.ts";
 export * from "./route/address.ts";
 export * from "./route/bridge.ts";

@@ -1,0 +1,44 @@
+import type { IpFamily } from "../formats/netip/index.ts";
+import { type ConntrackEntry, decodeConntrack, deleteConntrack, dumpConntrack } from "../formats/netlink/index.ts";
+import { NetfilterSocket } from "./netfilter-socket.ts";
+import { check } from "./sys.ts";
+
+const ENOENT = 2;
+
+/** The connection tracking table of one network namespace. */
+export class Conntrack implements Disposable {
+  readonly #socket: NetfilterSocket;
+
+  private constructor(socket: NetfilterSocket) {
+    this.#socket = socket;
+  }
+
+  static open(ns?: { readonly fd: number }): Conntrack {
+    return new Conntrack(new NetfilterSocket(ns));
+  }
+
+  /** The entries that `wanted` says yes to. The table changes under the listing, which the kernel allows. */
+  list(family: IpFamily, wanted: (entry: ConntrackEntry) => boolean = () => true): ConntrackEntry[] {
+    const entries: ConntrackEntry[] = [];
+    const what = `list IPv${family} connections`;
+    const errno = this.#socket.ask(dumpConntrack(family), what, (message) => {
+      const entry = decodeConntrack(message);
+      if (entry && wanted(entry)) entries.push(entry);
+    });
+    check(-errno, what);
+    return entries;
+  }
+
+  /** Forgets one connection, so that its next packet is judged afresh. Returns whether it was still there. */
+  delete(entry: ConntrackEntry): boolean {
+    const what = `delete the connection ${entry.original.source} to ${entry.original.destination}`;
+    const errno = this.#socket.ask(deleteConntrack(entry), what);
+    if (errno === ENOENT) return false;
+    check(-errno, what);
+    return true;
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket[Symbol.dispose]();
+  }
+}
