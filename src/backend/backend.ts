@@ -1,7 +1,7 @@
 import type { LeaseAttrs, NetworkConfig } from "../formats/flannel/index.ts";
 import type { Ipv4Address, Ipv6Address } from "../formats/netip/index.ts";
 import type { ActualState, WantedState } from "../host/index.ts";
-import type { Rtnl } from "../kernel/index.ts";
+import type { NetNs, Rtnl } from "../kernel/index.ts";
 import type { Lease } from "../subnet/index.ts";
 
 export interface Log {
@@ -24,8 +24,13 @@ export interface ExternalInterface {
   readonly publicIpv6?: Ipv6Address;
 }
 
+/** The part of Rtnl that a backend needs. */
+export type BackendRtnl = Pick<Rtnl, "link" | "execute">;
+
 export interface BackendOptions {
-  readonly rtnl: Rtnl;
+  readonly rtnl: BackendRtnl;
+  /** The namespace of `rtnl`; default: our own. */
+  readonly ns?: NetNs;
   readonly network: NetworkConfig;
   readonly log: Log;
 }

@@ -1,0 +1,106 @@
+import { parseVxlanBackendData } from "../../formats/flannel/index.ts";
+import {
+  formatPrefix,
+  type IpAddress,
+  type IpFamily,
+  type MacAddress,
+  type Prefix,
+  prefixContains,
+  prefixesOverlap,
+  prefixFamily,
+} from "../../formats/netip/index.ts";
+import { type Route, RTN_UNICAST } from "../../formats/netlink/index.ts";
+import { RTPROT_PODPATH, type WantedPeer } from "../../host/index.ts";
+import type { Lease } from "../../subnet/index.ts";
+
+/** One family's part of a peer's lease. */
+interface Vtep {
+  readonly subnet: Prefix;
+  readonly mac: MacAddress;
+  readonly publicIp: IpAddress;
+}
+
+/** The device of each family, as index. */
+export type Devices = Readonly<Partial<Record<IpFamily, number>>>;
+
+export interface PeerContext {
+  readonly own: Lease;
+  readonly devices: Devices;
+  /** Addresses by which this node itself is reached. */
+  readonly ownAddresses: readonly IpAddress[];
+  /** With DirectRouting: the kernel's routes, to see who is reached without a router between. */
+  readonly routes?: readonly Route[];
+}
+
+/** What the peer needs, or why its lease cannot be used. */
+export function wantedPeer(lease: Lease, context: PeerContext): WantedPeer | string {
+  const key = leaseName(lease);
+  if (lease.attrs.backendType !== "vxlan")
+    return `its backend is ${JSON.stringify(lease.attrs.backendType)}, not vxlan`;
+  const vteps: Vtep[] = [];
+  try {
+    vteps.push(...vtepsOf(lease, context.devices));
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  if (vteps.length === 0) return "it has no subnet of a family that this node has";
+  for (const vtep of vteps) {
+    if (context.ownAddresses.includes(vtep.publicIp)) return `its PublicIP ${vtep.publicIp} is this node's own`;
+    const mine = prefixFamily(vtep.subnet) === 4 ? context.own.subnet : context.own.ipv6Subnet;
+    if (mine && prefixesOverlap(mine, vtep.subnet)) return `its subnet overlaps this node's own, ${formatPrefix(mine)}`;
+  }
+  const parts = vteps.map((vtep) => vtepParts(vtep, context));
+  return {
+    key,
+    neighbours: parts.flatMap((part) => part.neighbours),
+    fdb: parts.flatMap((part) => part.fdb),
+    routes: parts.flatMap((part) => part.routes),
+  };
+}
+
+export function leaseName(lease: Lease): string {
+  return [lease.subnet, lease.ipv6Subnet]
+    .filter((subnet) => subnet !== undefined)
+    .map(formatPrefix)
+    .join(" ");
+}
+
+function vtepsOf(lease: Lease, devices: Devices): Vtep[] {
+  const { subnet, ipv6Subnet, attrs } = lease;
+  const vteps: Vtep[] = [];
+  if (devices[4] !== undefined && subnet)
+    vteps.push({ subnet, mac: parseVxlanBackendData(attrs.backendData).vtepMac, publicIp: attrs.publicIp });
+  if (devices[6] !== undefined && ipv6Subnet && attrs.publicIpv6) {
+    const { vtepMac } = parseVxlanBackendData(attrs.backendV6Data);
+    vteps.push({ subnet: ipv6Subnet, mac: vtepMac, publicIp: attrs.publicIpv6 });
+  }
+  return vteps;
+}
+
+function vtepParts({ subnet, mac, publicIp }: Vtep, context: PeerContext): Omit<WantedPeer, "key"> {
+  const directOif = context.routes && directInterface(publicIp, context.routes);
+  if (directOif !== undefined)
+    return { neighbours: [], fdb: [], routes: [{ dst: subnet, gateway: publicIp, oif: directOif, onlink: false }] };
+  const index = context.devices[prefixFamily(subnet)];
+  if (index === undefined) return { neighbours: [], fdb: [], routes: [] };
+  const gateway = subnet.address;
+  return {
+    neighbours: [{ index, address: gateway, lladdr: mac }],
+    fdb: [{ index, lladdr: mac, dst: publicIp }],
+    routes: [{ dst: subnet, gateway, oif: index, onlink: true }],
+  };
+}
+
+/** The interface by which `ip route get` reaches the address with no gateway between; undefined: there is one, or no route. */
+export function directInterface(address: IpAddress, routes: readonly Route[]): number | undefined {
+  let best: Route | undefined;
+  for (const route of routes) {
+    if (route.protocol === RTPROT_PODPATH || route.family !== prefixFamily({ address })) continue;
+    if (route.dst && !prefixContains(route.dst, address)) continue;
+    const [length, bestLength] = [route.dst?.length ?? 0, best?.dst?.length ?? 0];
+    const isBetter = !best || length > bestLength;
+    if (isBetter || (length === bestLength && (route.priority ?? 0) < (best?.priority ?? 0))) best = route;
+  }
+  const isDirect = best?.type === RTN_UNICAST && best.gateway === undefined && best.multipath === undefined;
+  return isDirect ? best?.oif : undefined;
+}

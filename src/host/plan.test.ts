@@ -1,0 +1,243 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { type MacAddress, parseIp, parseMac, parsePrefix } from "../formats/netip/index.ts";
+import {
+  type FdbEntry,
+  type Link,
+  type Neighbour,
+  NTF_SELF,
+  NUD_PERMANENT,
+  type Route,
+} from "../formats/netlink/index.ts";
+import { type ActualState, plan, RTPROT_PODPATH, type WantedPeer, type WantedState } from "./index.ts";
+import { applyChange } from "./testing/model.ts";
+
+const FLANNEL = 7;
+const ETH0 = 2;
+const NETWORK = parsePrefix("10.244.0.0/16");
+const link = (index: number, name: string, isUp: boolean): Link => ({
+  index,
+  name,
+  isUp,
+  flags: 0,
+  operState: "UNKNOWN",
+  mtu: 1450,
+  group: 0,
+  txQueueLength: 0,
+  promiscuity: 0,
+});
+const mac = (n: number): MacAddress => parseMac(`02:00:00:00:00:0${n}`);
+const NODE = { 1: parseIp("192.168.100.11"), 2: parseIp("192.168.100.12"), 3: parseIp("192.168.100.13") } as const;
+
+function peer(subnet: number, node: 1 | 2 | 3, macNumber: number = node): WantedPeer {
+  const dst = parsePrefix(`10.244.${subnet}.0/24`);
+  return {
+    key: `10.244.${subnet}.0/24`,
+    neighbours: [{ index: FLANNEL, address: dst.address, lladdr: mac(macNumber) }],
+    fdb: [{ index: FLANNEL, lladdr: mac(macNumber), dst: NODE[node] }],
+    routes: [{ dst, gateway: dst.address, oif: FLANNEL, onlink: true }],
+  };
+}
+
+function wantedOf(peers: readonly WantedPeer[]): WantedState {
+  const own = parsePrefix("10.244.1.0/32");
+  return { devices: [{ index: FLANNEL, name: "flannel.1", addresses: [own] }], peers, ranges: [NETWORK] };
+}
+
+const EMPTY: ActualState = {
+  links: [link(ETH0, "eth0", true), link(FLANNEL, "flannel.1", false)],
+  addresses: [],
+  routes: [],
+  neighbours: [],
+  fdb: [],
+};
+
+function applyAll(actual: ActualState, wanted: WantedState): ActualState {
+  return plan(actual, wanted)
+    .steps.flatMap((step) => step.changes)
+    .reduce(applyChange, actual);
+}
+
+function route(dst: string, fields: Partial<Route>): Route {
+  return {
+    family: 4,
+    dst: parsePrefix(dst),
+    table: 254,
+    protocol: 3,
+    scope: 0,
+    type: 1,
+    tos: 0,
+    onlink: false,
+    flags: 0,
+    ...fields,
+  };
+}
+
+describe("plan()", () => {
+  it("puts devices first and, of a peer, the neighbour before the FDB entry before the route", () => {
+    const { steps } = plan(EMPTY, wantedOf([peer(2, 2)]));
+    assert.deepEqual(
+      steps.map((step) => [step.of, step.changes.map((change) => change.change)]),
+      [
+        ["device flannel.1", ["set-up", "add-address"]],
+        ["peer 10.244.2.0/24", ["replace-neighbour", "replace-fdb", "replace-route"]],
+      ],
+    );
+  });
+
+  it("removes a vanished peer's route before its FDB entry before its neighbour", () => {
+    const before = applyAll(EMPTY, wantedOf([peer(2, 2)]));
+    assert.deepEqual(
+      plan(before, wantedOf([])).steps.map((step) => step.of),
+      ["stale route 10.244.2.0/24", `stale FDB entry ${mac(2)}`, "stale neighbour 10.244.2.0"],
+    );
+  });
+
+  it("reaches a peer by its new MAC before it forgets the old one", () => {
+    const before = applyAll(EMPTY, wantedOf([peer(2, 2)]));
+    assert.deepEqual(
+      plan(before, wantedOf([peer(2, 2, 9)])).steps.flatMap((step) => step.changes.map((change) => change.change)),
+      ["replace-neighbour", "replace-fdb", "delete-fdb"],
+    );
+  });
+
+  it("adopts the same route of another protocol on our device, and removes what Flannel left of others", () => {
+    const boot = (n: number): Route =>
+      route(`10.244.${n}.0/24`, { gateway: parseIp(`10.244.${n}.0`), oif: FLANNEL, onlink: true });
+    const wanted = wantedOf([peer(2, 2)]);
+    const after = applyAll({ ...applyAll(EMPTY, wanted), routes: [boot(2), boot(9)] }, wanted);
+    assert.deepEqual(
+      after.routes.map((r) => [r.dst?.address, r.protocol]),
+      [["10.244.2.0", RTPROT_PODPATH]],
+    );
+  });
+
+  it("leaves a foreign route in a peer's place alone, and says so", () => {
+    const foreign = route("10.244.2.0/24", { gateway: parseIp("192.168.100.99"), oif: ETH0, protocol: 4 });
+    const wanted = wantedOf([peer(2, 2), peer(3, 3)]);
+    const { conflicts } = plan({ ...EMPTY, routes: [foreign] }, wanted);
+    assert.deepEqual(
+      conflicts.map((conflict) => conflict.of),
+      ["peer 10.244.2.0/24"],
+    );
+    const after = applyAll({ ...EMPTY, routes: [foreign] }, wanted);
+    assert.ok(after.routes.includes(foreign));
+    assert.ok(after.routes.some((r) => r.dst?.address === "10.244.3.0"));
+  });
+
+  it("gives two peers with one MAC to the first, and says so of the second", () => {
+    const { conflicts } = plan(EMPTY, wantedOf([peer(2, 2, 2), peer(3, 3, 2)]));
+    assert.deepEqual(
+      conflicts.map((conflict) => conflict.of),
+      ["peer 10.244.3.0/24"],
+    );
+  });
+
+  it("makes any kernel state the wanted one, once and for all, and touches nothing foreign", () => {
+    fc.assert(
+      fc.property(
+        actualStates,
+        fc.uniqueArray(peers, { selector: (p) => p.key, maxLength: 5 }),
+        (actual, wantedPeers) => {
+          const wanted = wantedOf(wantedPeers);
+          const { conflicts } = plan(actual, wanted);
+          const after = applyAll(actual, wanted);
+          assert.deepEqual(plan(after, wanted).steps, []);
+          const inConflict = new Set(conflicts.map((conflict) => conflict.of));
+          const reached = wantedPeers.filter((p) => !inConflict.has(`peer ${p.key}`));
+          for (const p of reached) assertReached(after, p);
+          assertNothingElse(after, wantedPeers);
+          assert.deepEqual(after.routes.filter(isForeign), actual.routes.filter(isForeign));
+          assert.deepEqual(
+            after.neighbours.filter((n) => n.index !== FLANNEL),
+            actual.neighbours.filter((n) => n.index !== FLANNEL),
+          );
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+const isForeign = (r: Route): boolean => r.protocol !== RTPROT_PODPATH && r.oif !== FLANNEL;
+
+function assertReached(after: ActualState, p: WantedPeer): void {
+  for (const n of p.neighbours) {
+    const found = after.neighbours.find((is) => is.index === n.index && is.address === n.address);
+    assert.equal(found?.lladdr, n.lladdr);
+    assert.equal(found?.state, NUD_PERMANENT);
+  }
+  for (const f of p.fdb) {
+    const found = after.fdb.filter((is) => is.index === f.index && is.lladdr === f.lladdr && is.flags === NTF_SELF);
+    assert.deepEqual(
+      found.map((is) => [is.dst, is.state]),
+      [[f.dst, NUD_PERMANENT]],
+    );
+  }
+  for (const r of p.routes)
+    assert.ok(
+      after.routes.some((is) => is.dst?.address === r.dst.address && is.gateway === r.gateway && is.oif === r.oif),
+    );
+}
+
+function assertNothingElse(after: ActualState, wanted: readonly WantedPeer[]): void {
+  const ours = after.routes.filter((r) => r.protocol === RTPROT_PODPATH && r.type === 1).map((r) => r.dst?.address);
+  for (const dst of ours) assert.ok(wanted.some((p) => p.routes.some((r) => r.dst.address === dst)));
+  for (const n of after.neighbours.filter((is) => is.index === FLANNEL && is.state === NUD_PERMANENT))
+    assert.ok(wanted.some((p) => p.neighbours.some((w) => w.address === n.address)));
+  for (const f of after.fdb.filter((is) => is.index === FLANNEL && is.flags === NTF_SELF && is.state === NUD_PERMANENT))
+    assert.ok(wanted.some((p) => p.fdb.some((w) => w.lladdr === f.lladdr)));
+}
+
+const subnets = fc.integer({ min: 2, max: 5 });
+const nodes = fc.constantFrom(1 as const, 2 as const, 3 as const);
+const indexes = fc.constantFrom(FLANNEL, ETH0);
+const peers = fc.tuple(subnets, nodes, fc.integer({ min: 1, max: 9 })).map(([s, n, m]) => peer(s, n, m));
+const neighbours: fc.Arbitrary<Neighbour> = fc
+  .record({
+    index: indexes,
+    subnet: subnets,
+    lladdr: fc.integer({ min: 1, max: 9 }),
+    state: fc.constantFrom(2, 4, 128),
+  })
+  .map(({ index, subnet, lladdr, state }) => ({
+    index,
+    family: 4,
+    address: parseIp(`10.244.${subnet}.0`),
+    lladdr: mac(lladdr),
+    state,
+    flags: 0,
+  }));
+const fdbEntries: fc.Arbitrary<FdbEntry> = fc
+  .record({ index: indexes, lladdr: fc.integer({ min: 1, max: 9 }), node: nodes, state: fc.constantFrom(2, 128) })
+  .map(({ index, lladdr, node, state }) => ({ index, lladdr: mac(lladdr), dst: NODE[node], state, flags: NTF_SELF }));
+const routes: fc.Arbitrary<Route> = fc
+  .record({
+    subnet: subnets,
+    oif: indexes,
+    protocol: fc.constantFrom(2, 3, 4, RTPROT_PODPATH),
+    onlink: fc.boolean(),
+    own: fc.boolean(),
+    priority: fc.constantFrom(undefined, 100),
+    type: fc.constantFrom(1, 1, 6),
+  })
+  .map(({ subnet, own, priority, ...rest }) =>
+    route(`10.244.${subnet}.0/24`, {
+      ...rest,
+      gateway: parseIp(own ? `10.244.${subnet}.0` : "192.168.100.12"),
+      ...(priority === undefined ? {} : { priority }),
+    }),
+  );
+const actualStates: fc.Arbitrary<ActualState> = fc.record({
+  links: fc.boolean().map((isUp) => [link(ETH0, "eth0", true), link(FLANNEL, "flannel.1", isUp)]),
+  addresses: fc
+    .subarray(["10.244.1.0/32", "10.244.1.0/24", "10.244.7.0/32", "172.16.0.1/24"])
+    .map((texts) => texts.map((text) => ({ index: FLANNEL, prefix: parsePrefix(text), scope: 0, flags: 0x80 }))),
+  routes: fc.uniqueArray(routes, { selector: (r) => `${r.dst?.address} ${r.priority}`, maxLength: 6 }),
+  neighbours: fc.uniqueArray(neighbours, { selector: (n) => `${n.index} ${n.address}`, maxLength: 6 }),
+  fdb: fc
+    .uniqueArray(fdbEntries, { selector: (f) => `${f.index} ${f.lladdr} ${f.dst}`, maxLength: 8 })
+    // One MAC has one state, however many destinations.
+    .map((entries) => entries.map((f) => ({ ...f, state: f.lladdr < mac(5) ? 128 : 2 }))),
+});
