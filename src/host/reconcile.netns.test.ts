@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { after, describe, it } from "node:test";
+import { localMac, type MacAddress, parseIp, parsePrefix } from "../formats/netip/index.ts";
+import { newAddress, newFdb, newLink, newNeighbour, newRoute, setLink } from "../formats/netlink/index.ts";
+import { createUnnamedNetNs, inNs, type NetNs, Rtnl } from "../kernel/index.ts";
+import { listHost, plan, reconcile, type WantedPeer, type WantedState } from "./index.ts";
+
+const isRoot = process.getuid?.() === 0;
+const skip = isRoot ? false : "needs root: it makes network namespaces";
+
+const open: Disposable[] = [];
+after(() => {
+  for (const one of open.reverse()) one[Symbol.dispose]();
+});
+
+interface Node {
+  readonly ns: NetNs;
+  readonly rtnl: Rtnl;
+  readonly eth0: number;
+  readonly flannel: number;
+  ip(args: string): Record<string, unknown>[];
+}
+
+/** A namespace with an eth0 and a flannel.1 that is down. */
+function node(): Node {
+  const ns = createUnnamedNetNs();
+  const rtnl = Rtnl.open(ns);
+  open.push(ns, rtnl);
+  rtnl.execute(newLink({ name: "eth0", kind: { kind: "veth", peer: { name: "wire" } } }));
+  const eth0 = indexOf(rtnl, "eth0");
+  rtnl.execute([
+    setLink({ name: "wire", isUp: true }),
+    setLink({ index: eth0, isUp: true }),
+    newAddress({ index: eth0, prefix: parsePrefix("192.168.100.11/24") }),
+    newLink({
+      name: "flannel.1",
+      kind: { kind: "vxlan", id: 1, link: eth0, local: parseIp("192.168.100.11"), port: 8472, learning: false },
+    }),
+  ]);
+  const ip = (args: string): Record<string, unknown>[] => {
+    const [program = "ip", ...rest] = args.startsWith("bridge ") ? args.split(" ") : ["ip", "-j", ...args.split(" ")];
+    const { stdout, stderr, status } = inNs(ns, () => spawnSync(program, rest, { encoding: "utf8" }));
+    assert.equal(status, 0, `${args}: ${stderr}`);
+    return JSON.parse(stdout || "[]");
+  };
+  return { ns, rtnl, eth0, flannel: indexOf(rtnl, "flannel.1"), ip };
+}
+
+function indexOf(rtnl: Rtnl, name: string): number {
+  const link = rtnl.link(name);
+  assert.ok(link);
+  return link.index;
+}
+
+function mac(n: number): MacAddress {
+  return localMac(Uint8Array.of(2, 0, 0, 0, n >> 8, n & 0xff));
+}
+
+function peer(index: number, n: number): WantedPeer {
+  const dst = parsePrefix(`10.${244 + (n >> 8)}.${n & 0xff}.0/24`);
+  return {
+    key: `10.244.${n}.0/24`,
+    neighbours: [{ index, address: dst.address, lladdr: mac(n) }],
+    fdb: [{ index, lladdr: mac(n), dst: parseIp(`192.168.${100 + (n >> 8)}.${n & 0xff}`) }],
+    routes: [{ dst, gateway: dst.address, oif: index, onlink: true }],
+  };
+}
+
+function wantedOf(index: number, peers: readonly WantedPeer[]): WantedState {
+  return {
+    devices: [{ index, name: "flannel.1", addresses: [parsePrefix("10.244.1.0/32")] }],
+    peers,
+    ranges: [parsePrefix("10.244.0.0/14")],
+  };
+}
+
+describe("reconcile() against the kernel", { skip }, () => {
+  it("makes what Flannel makes, and a second time nothing", async () => {
+    const { rtnl, flannel, ip } = node();
+    const wanted = wantedOf(flannel, [peer(flannel, 2)]);
+    const report = await reconcile(rtnl, wanted);
+    assert.deepEqual([report.failures, report.conflicts, report.applied.length], [[], [], 5]);
+    assert.deepEqual(
+      ip("route show dev flannel.1").map((r) => [r.dst, r.gateway, r.flags, r.protocol]),
+      [["10.244.2.0/24", "10.244.2.0", ["onlink"], "112"]],
+    );
+    assert.deepEqual(
+      ip("neigh show dev flannel.1").map((n) => [n.dst, n.lladdr, n.state]),
+      [["10.244.2.0", mac(2), ["PERMANENT"]]],
+    );
+    const [fdb] = ip("bridge -j fdb show dev flannel.1");
+    assert.deepEqual([fdb?.mac, fdb?.dst, fdb?.flags, fdb?.state], [mac(2), "192.168.100.2", ["self"], "permanent"]);
+    assert.deepEqual(plan(listHost(rtnl), wanted), { steps: [], conflicts: [] });
+  });
+
+  it("repairs every single thing that went, and removes every peer that went", async () => {
+    const { rtnl, flannel, ip } = node();
+    const wanted = wantedOf(flannel, [peer(flannel, 2), peer(flannel, 3)]);
+    await reconcile(rtnl, wanted);
+    for (const damage of [
+      "route del 10.244.2.0/24",
+      "neigh del 10.244.3.0 dev flannel.1",
+      `bridge fdb del ${mac(2)} dev flannel.1 dst 192.168.100.2`,
+      `bridge fdb replace ${mac(3)} dev flannel.1 dst 192.168.100.99`,
+      "addr flush dev flannel.1",
+      "link set flannel.1 down",
+      "route replace 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink",
+      `neigh replace 10.244.2.0 lladdr ${mac(9)} dev flannel.1 nud reachable`,
+      "addr add 10.244.1.1/24 dev flannel.1",
+    ]) {
+      ip(damage);
+      assert.notDeepEqual(plan(listHost(rtnl), wanted).steps, [], damage);
+      const { failures } = await reconcile(rtnl, wanted);
+      assert.deepEqual(failures, [], damage);
+      assert.deepEqual(plan(listHost(rtnl), wanted), { steps: [], conflicts: [] }, damage);
+    }
+    await reconcile(rtnl, wantedOf(flannel, [peer(flannel, 3)]));
+    const { routes, fdb, neighbours } = listHost(rtnl);
+    assert.deepEqual(
+      routes.filter((r) => r.oif === flannel).map((r) => r.dst?.address),
+      ["10.244.3.0"],
+    );
+    assert.deepEqual(
+      [fdb.map((f) => f.lladdr).includes(mac(2)), fdb.map((f) => f.lladdr).includes(mac(3))],
+      [false, true],
+    );
+    assert.deepEqual(
+      neighbours.filter((n) => n.index === flannel && n.family === 4).map((n) => n.address),
+      ["10.244.3.0"],
+    );
+  });
+
+  it("leaves what is not ours: routes, neighbours and FDB entries of other devices, other protocols' routes", async () => {
+    const { rtnl, flannel, eth0, ip } = node();
+    const gateway = parseIp("192.168.100.1");
+    rtnl.execute([
+      newRoute({ family: 4, gateway, oif: eth0 }),
+      newRoute({ family: 4, dst: parsePrefix("10.244.9.0/24"), gateway, oif: eth0, protocol: 4 }),
+      newRoute({ family: 4, dst: parsePrefix("10.244.8.0/24"), gateway, oif: eth0, protocol: 4 }),
+      newNeighbour({ index: eth0, address: gateway, lladdr: mac(77) }),
+      newFdb({ index: flannel, lladdr: localMac(Uint8Array.of(0, 0, 0, 0, 0, 1)), dst: gateway, state: 2 }),
+    ]);
+    const before = ip("route show dev eth0");
+    const wanted = wantedOf(flannel, [peer(flannel, 2), peer(flannel, 9)]);
+    const { conflicts } = await reconcile(rtnl, wanted);
+    assert.deepEqual(
+      conflicts.map((conflict) => conflict.of),
+      ["peer 10.244.9.0/24"],
+    );
+    await reconcile(rtnl, wantedOf(flannel, []));
+    assert.deepEqual(ip("route show dev eth0"), before);
+    assert.equal(ip("neigh show dev eth0").length, 1);
+    assert.equal(rtnl.fdb(flannel).length, 1);
+  });
+
+  it("fails one peer and programs all others", async () => {
+    const { rtnl, flannel } = node();
+    const peers = Array.from({ length: 150 }, (_, i) => peer(flannel, i + 2));
+    const bad: WantedPeer = { ...peer(flannel, 70), routes: [{ ...peer(flannel, 70).routes[0], oif: 4711 }] as never };
+    const { failures } = await reconcile(rtnl, wantedOf(flannel, peers.with(68, bad)));
+    assert.deepEqual(
+      failures.map((failure) => failure.of),
+      ["peer 10.244.70.0/24"],
+    );
+    assert.match(String(failures[0]?.error), /10\.244\.70\.0\/24/);
+    assert.equal(rtnl.routes({ protocol: 112 }).length, 149);
+    const { applied } = await reconcile(rtnl, wantedOf(flannel, peers));
+    assert.equal(applied.length, 1);
+  });
+
+  it("does the same for IPv6", async () => {
+    const { rtnl, flannel, ip } = node();
+    const dst = parsePrefix("2001:cafe:42:2::/64");
+    const wanted: WantedState = {
+      devices: [{ index: flannel, name: "flannel.1", addresses: [parsePrefix("2001:cafe:42:1::/128")] }],
+      ranges: [parsePrefix("2001:cafe:42::/48")],
+      peers: [
+        {
+          key: "2001:cafe:42:2::/64",
+          neighbours: [{ index: flannel, address: dst.address, lladdr: mac(2) }],
+          fdb: [{ index: flannel, lladdr: mac(2), dst: parseIp("192.168.100.2") }],
+          routes: [{ dst, gateway: dst.address, oif: flannel, onlink: true }],
+        },
+      ],
+    };
+    assert.deepEqual((await reconcile(rtnl, wanted)).failures, []);
+    assert.deepEqual(
+      ip("-6 route show proto 112").map((r) => [r.dst, r.gateway, r.flags]),
+      [["2001:cafe:42:2::/64", "2001:cafe:42:2::", ["onlink"]]],
+    );
+    assert.deepEqual(plan(listHost(rtnl), wanted), { steps: [], conflicts: [] });
+    await reconcile(rtnl, { ...wanted, peers: [] });
+    assert.deepEqual(ip("-6 route show proto 112"), []);
+  });
+});
