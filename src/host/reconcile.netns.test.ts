@@ -118,7 +118,7 @@ describe("reconcile() against the kernel", { skip }, () => {
     await reconcile(rtnl, wantedOf(flannel, [peer(flannel, 3)]));
     const { routes, fdb, neighbours } = listHost(rtnl);
     assert.deepEqual(
-      routes.filter((r) => r.oif === flannel).map((r) => r.dst?.address),
+      routes.filter((r) => r.oif === flannel && r.family === 4).map((r) => r.dst?.address),
       ["10.244.3.0"],
     );
     assert.deepEqual(
