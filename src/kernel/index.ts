@@ -6,6 +6,7 @@
  */
 export * from "./capture.ts";
 export * from "./conntrack.ts";
+export * from "./echo.ts";
 export * from "./errors.ts";
 export * from "./mount.ts";
 export type { NetlinkTransport } from "./netlink.ts";

@@ -106,6 +106,13 @@ export function createNetNs(path: string): void {
   }
 }
 
+/** `ip netns attach`: gives a namespace a name; deleteNetNs() takes it away. EEXIST when `path` is there. */
+export function nameNetNs(ns: NetNs, path: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, "", { flag: "wx", mode: 0o444 });
+  check(mount(`/proc/self/fd/${ns.fd}`, path, "none", MS_BIND, null), "bind-mount a network namespace on", path);
+}
+
 /** A new namespace that has no name: it lives as long as something holds it. */
 export function createUnnamedNetNs(): NetNs {
   return andBack(() => {
