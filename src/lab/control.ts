@@ -7,18 +7,24 @@ import { readLines, writeLine } from "./json-lines.ts";
 import type { ControlReply, ControlRequest, LabInfo, Progress } from "./messages.ts";
 import { labNames, type StateDir, stateDir, stateRoot } from "./state-dir.ts";
 
-export type ControlHandler = (request: ControlRequest, progress: (step: Progress) => void) => Promise<unknown>;
+export interface ControlAnswer {
+  readonly result?: unknown;
+  /** Runs once the answer has gone out. */
+  readonly afterwards?: () => void;
+}
+export type ControlHandler = (request: ControlRequest, progress: (step: Progress) => void) => Promise<ControlAnswer>;
 
 export async function serveControl(path: string, handle: ControlHandler): Promise<Server> {
   rmSync(path, { force: true });
   const server = createServer((socket) => {
     socket.on("error", () => socket.destroy());
     readLines<ControlRequest>(socket, (request) => {
+      const answer = (reply: ControlReply, then: () => void = () => {}): void => {
+        socket.end(`${JSON.stringify(reply)}\n`, then);
+      };
       handle(request, (step) => writeLine(socket, step)).then(
-        (result) =>
-          socket.end(`${JSON.stringify({ type: "result", result: result ?? null } satisfies ControlReply)}\n`),
-        (error: unknown) =>
-          socket.end(`${JSON.stringify({ type: "error", message: reasonOf(error) } satisfies ControlReply)}\n`),
+        ({ result, afterwards }) => answer({ type: "result", result: result ?? null }, afterwards),
+        (error: unknown) => answer({ type: "error", message: reasonOf(error) }),
       );
     });
   });

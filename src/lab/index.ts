@@ -5,9 +5,23 @@
  * Starts the other components as they run in earnest, as processes of their own, and knows of them only their command
  * lines, sockets and files. Nothing of it touches the machine's own network.
  */
-export * from "./control.ts";
+import type { LabPrograms } from "./programs.ts";
+
+export { askControl, isNotRunning, labInfo, runningLabs, theLab } from "./control.ts";
+export { endLab } from "./end.ts";
 export * from "./errors.ts";
-export * from "./launch.ts";
-export * from "./manifest.ts";
-export * from "./messages.ts";
-export * from "./state-dir.ts";
+export * from "./exec.ts";
+export { type Launched, launch } from "./launch.ts";
+export { logFile, logNames } from "./logs.ts";
+export { type ManifestFile, readWorkload } from "./manifest.ts";
+export type * from "./messages.ts";
+export { childEnvironment, type LabPrograms } from "./programs.ts";
+export { type StateDir, stateDir, stateRoot } from "./state-dir.ts";
+export { formatLab } from "./table.ts";
+export { MAX_NODES } from "./topology.ts";
+
+/** The supervisor's whole life. What it needs is loaded here only: the commands that ask it something start faster so. */
+export async function runSupervisor(path: string, rootless: boolean, programs: LabPrograms): Promise<void> {
+  const supervisor = await import("./supervisor.ts");
+  supervisor.runSupervisor(path, rootless, programs);
+}

@@ -10,6 +10,7 @@ import { closeSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { childrenOf, type Mount, mountScript, type ProcessId, processId, unshareArgv } from "../kernel/index.ts";
+import { askToEnd } from "./end.ts";
 import { LabError } from "./errors.ts";
 import { readLines, writeLine } from "./json-lines.ts";
 import type { FromSupervisor, LabInfo, LabProcesses, LabSpec, Progress, ToSupervisor } from "./messages.ts";
@@ -22,6 +23,8 @@ const EXIT_LOCKED = 77;
 
 export interface Launched {
   readonly info: LabInfo;
+  /** Ends the lab, in order. */
+  end(onProgress: (step: Progress) => void): Promise<void>;
   /** Lets the lab live on without this process. */
   detach(): Promise<void>;
   /** Resolves when the lab has ended, for whatever reason. */
@@ -63,10 +66,15 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
   signal.addEventListener("abort", abort);
   try {
     const info = await untilReady(options, child, lifeline, exited, logFile);
+    const ended = exited.then(() => rmSync(dir.path, { recursive: true, force: true }));
     return {
       info,
+      end: async (onProgress) => {
+        await askToEnd(dir, onProgress);
+        await ended;
+      },
       detach: () => detach(child, lifeline),
-      ended: exited.then(() => rmSync(dir.path, { recursive: true, force: true })),
+      ended,
     };
   } catch (error) {
     kill(child);
@@ -84,7 +92,14 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
 }
 
 function flockArgs({ dir, supervisor }: LaunchOptions, isRootless: boolean): string[] {
-  const init = [initScript(dir), "podpath-lab", process.execPath, supervisor, dir.path];
+  const init = [
+    initScript(dir),
+    "podpath-lab",
+    process.execPath,
+    supervisor,
+    dir.path,
+    isRootless ? "rootless" : "root",
+  ];
   const kinds = ["mount", "net", "uts", "ipc", "pid"] as const;
   const unshare = unshareArgv(isRootless ? ["user", ...kinds] : kinds, ["sh", "-c", ...init]);
   return ["--nonblock", "--no-fork", "--conflict-exit-code", String(EXIT_LOCKED), dir.path, ...unshare];

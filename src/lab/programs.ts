@@ -47,3 +47,13 @@ export function childEnvironment(more: Readonly<Record<string, string>> = {}): R
   const { HOME = "/root", LANG = "C.UTF-8", TERM = "dumb" } = process.env;
   return { PATH: searchPath(), HOME, LANG, TERM, ...more };
 }
+
+/** How to start podpath's own programs: each the beginning of a command line. */
+export interface LabPrograms {
+  /** The executable `podpath`. */
+  readonly podpath: readonly string[];
+  /** What containers run: the echo server and the probes. */
+  readonly container: readonly string[];
+  /** The folder that holds them. */
+  readonly folder: string;
+}

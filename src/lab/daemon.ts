@@ -1,0 +1,122 @@
+// A process that the supervisor keeps running in a node: the agents and the store. When it ends (`kill -9` is meant to be
+// tried) it is started again after a moment: half a second, and longer while it goes on dying young.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import { enterArgv } from "../kernel/index.ts";
+import { LabError } from "./errors.ts";
+import type { DaemonInfo, DaemonState } from "./messages.ts";
+import { childEnvironment } from "./programs.ts";
+
+const RESTART_MS = 500;
+const RESTART_MAX_MS = 10_000;
+/** Who lived this long was not dying young. */
+const GROWN_UP_MS = 10_000;
+
+export interface DaemonSpec {
+  /** `agent/node1` */
+  readonly name: string;
+  /** Whose namespaces it runs in. */
+  readonly nodePid: number;
+  readonly argv: readonly string[];
+  readonly cwd?: string;
+  readonly logFile: string;
+  /** Called with each line it prints on stdout; stderr is the log. Without it, stdout is the log too. */
+  readonly onLine?: (line: string) => void;
+  readonly onExit?: (how: string) => void;
+}
+
+export class Daemon {
+  readonly #spec: DaemonSpec;
+  #child: ChildProcess | undefined;
+  #state: DaemonState = "starting";
+  #restarts = 0;
+  #deaths = 0;
+  #lastExit: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(spec: DaemonSpec) {
+    this.#spec = spec;
+    mkdirSync(dirname(spec.logFile), { recursive: true });
+    this.#start();
+  }
+
+  get name(): string {
+    return this.#spec.name;
+  }
+
+  info(): DaemonInfo {
+    const pid = this.#state === "running" ? this.#child?.pid : undefined;
+    return {
+      name: this.name,
+      state: this.#state,
+      restarts: this.#restarts,
+      ...(pid === undefined ? {} : { pid }),
+      ...(this.#lastExit === undefined ? {} : { lastExit: this.#lastExit }),
+    };
+  }
+
+  /** @throws {LabError} when it is not running */
+  kill(signal: NodeJS.Signals): void {
+    if (!this.#child || this.#state !== "running" || !this.#child.kill(signal))
+      throw new LabError(`send ${signal} to ${this.name}`, { reason: `it is ${this.#state}` });
+  }
+
+  /** Ends it for good: politely, then not. */
+  async end(patienceMs = 2000): Promise<void> {
+    const child = this.#child;
+    clearTimeout(this.#timer);
+    const wasRunning = this.#state === "running";
+    this.#state = "ended";
+    if (!child || !wasRunning) return;
+    // A stopped process hears SIGTERM only once it goes on.
+    child.kill("SIGTERM");
+    child.kill("SIGCONT");
+    const impatient = setTimeout(() => child.kill("SIGKILL"), patienceMs);
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    clearTimeout(impatient);
+  }
+
+  #start(): void {
+    const { nodePid, argv, logFile, onLine, cwd } = this.#spec;
+    const log = openSync(logFile, "a", 0o600);
+    const [program = "", ...args] = enterArgv(nodePid, ["mount", "net", "uts", "ipc"], argv);
+    const working = cwd === undefined ? [] : [`--wd=${cwd}`];
+    const child = spawn(program, [...working, ...args], {
+      cwd: "/",
+      env: childEnvironment(),
+      stdio: ["ignore", onLine ? "pipe" : log, log],
+    });
+    closeSync(log);
+    const born = performance.now();
+    this.#child = child;
+    this.#state = "running";
+    if (onLine && child.stdout) eachLine(child.stdout, onLine);
+    child.once("error", (error) => this.#ended(`could not be started: ${error.message}`, born));
+    child.once("exit", (code, signal) => this.#ended(signal ? `killed by ${signal}` : `exit code ${code}`, born));
+  }
+
+  #ended(how: string, born: number): void {
+    this.#lastExit = how;
+    if (this.#state === "ended") return;
+    this.#deaths = performance.now() - born > GROWN_UP_MS ? 0 : this.#deaths + 1;
+    this.#state = "waiting to restart";
+    const delay = Math.min(RESTART_MAX_MS, RESTART_MS * 2 ** Math.max(0, this.#deaths - 1));
+    this.#timer = setTimeout(() => {
+      this.#restarts++;
+      this.#start();
+    }, delay);
+    this.#spec.onExit?.(how);
+  }
+}
+
+function eachLine(stream: NodeJS.ReadableStream, onLine: (line: string) => void): void {
+  let rest = "";
+  stream.setEncoding("utf8");
+  stream.on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) onLine(line);
+  });
+}

@@ -1,0 +1,112 @@
+// A container: a process in the pod's network, host name and IPC namespaces, with mount and PID namespaces of its own. Its
+// file system is the machine's, read-only.
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Container } from "../../formats/kubernetes/index.ts";
+import { childrenOf, enterArgv, type Mount, mountScript, unshareArgv } from "../../kernel/index.ts";
+import { LabError } from "../errors.ts";
+import type { ContainerInfo } from "../messages.ts";
+import { childEnvironment } from "../programs.ts";
+
+/** On this descriptor the echo server says that it listens. */
+const READY_FD = 3;
+
+export interface ContainerOptions {
+  readonly container: Container;
+  /** The pod's anchor. */
+  readonly podPid: number;
+  readonly podName: string;
+  readonly logFile: string;
+  /** What a container without a command runs: the echo server. */
+  readonly defaultCommand: readonly string[];
+  /** A folder that must not be hidden by the container's own /tmp. */
+  readonly programFolder: string;
+}
+
+export class RunningContainer {
+  readonly container: Container;
+  readonly #child: ChildProcess;
+
+  private constructor(container: Container, child: ChildProcess) {
+    this.container = container;
+    this.#child = child;
+  }
+
+  /** Resolves when it runs; for the echo server, when it listens. */
+  static async start(options: ContainerOptions): Promise<RunningContainer> {
+    const { container, podPid, logFile } = options;
+    mkdirSync(dirname(logFile), { recursive: true });
+    const log = openSync(logFile, "a", 0o600);
+    const isEcho = container.command === undefined && container.args === undefined;
+    const script = [
+      "set -e",
+      mountScript(mounts(options.programFolder)),
+      // Only the echo server has a use for the descriptor.
+      isEcho ? ":" : `echo started >&${READY_FD}; exec ${READY_FD}>&-`,
+      'exec "$@"',
+    ].join("\n");
+    const command = isEcho ? echoCommand(options) : [...(container.command ?? []), ...(container.args ?? [])];
+    const inside = unshareArgv(["mount", "pid"], ["sh", "-c", script, container.name, ...command]);
+    const [program = "", ...args] = enterArgv(podPid, ["mount", "net", "uts", "ipc"], inside);
+    const child = spawn(program, args, {
+      cwd: "/",
+      env: childEnvironment({
+        HOSTNAME: options.podName,
+        ...Object.fromEntries(container.env.map(({ name, value }) => [name, value])),
+      }),
+      stdio: ["ignore", log, log, "pipe"],
+    });
+    closeSync(log);
+    await untilSaid(child, isEcho ? "listening" : "started", `${options.podName}/${container.name}`);
+    return new RunningContainer(container, child);
+  }
+
+  info(): ContainerInfo {
+    const { pid, exitCode, signalCode } = this.#child;
+    const isRunning = exitCode === null && signalCode === null;
+    const [init] = isRunning && pid !== undefined ? childrenOf(pid) : [];
+    return {
+      name: this.container.name,
+      state: isRunning ? "running" : "ended",
+      ...(init === undefined ? {} : { pid: init }),
+      ports: this.container.ports.map(({ containerPort, protocol }) => ({ port: containerPort, protocol })),
+    };
+  }
+
+  /** With unshare dies the container's process 1, and with that all the rest of it. */
+  end(): void {
+    this.#child.kill("SIGKILL");
+  }
+}
+
+function mounts(programFolder: string): (Mount & { optional?: boolean })[] {
+  return [
+    { kind: "tmpfs", target: "/run" },
+    ...(programFolder.startsWith("/tmp/") ? [] : [{ kind: "tmpfs", target: "/tmp" } as const]),
+    { kind: "read-only-root", optional: true },
+  ];
+}
+
+function echoCommand({ container, defaultCommand }: ContainerOptions): string[] {
+  const ports = [...new Set(container.ports.map(({ containerPort }) => containerPort))];
+  return [...defaultCommand, ...(ports.length > 0 ? ports : [8080]).map(String)];
+}
+
+function untilSaid(child: ChildProcess, word: string, name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (reason: string): void =>
+      reject(
+        new LabError(`start container ${name}`, { reason, advice: `podpath lab logs ${name} has what it printed` }),
+      );
+    let said = "";
+    const stream = child.stdio[READY_FD];
+    stream?.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+      if (said.includes(word)) resolve();
+    });
+    stream?.on("error", () => {});
+    child.once("error", (error) => fail(error.message));
+    child.once("exit", (code, signal) => fail(`it ended at once (${signal ?? `exit code ${code}`})`));
+  });
+}
