@@ -1,0 +1,57 @@
+// What goes into a running lab: exec, shell, and the logs that come out.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { constants } from "node:os";
+import type { Command } from "commander";
+import { childEnvironment, execArgv, execTarget, logFile, stateDir, theLab } from "../lab/index.ts";
+
+interface ExecOptions {
+  readonly name?: string;
+  readonly container?: string;
+}
+
+const NAME = ["--name <name>", "which lab, when there are several"] as const;
+
+export function addExecCommands(lab: Command): void {
+  lab
+    .command("exec <where> <command...>")
+    .description("run a command in a pod (pod-a), a node (node1, gateway, client, store) or the fabric (lab)")
+    .option(...NAME)
+    .option("-c, --container <container>", "which container of the pod; default: the first")
+    .passThroughOptions()
+    .action(execute);
+  lab
+    .command("shell <where>")
+    .description("a shell there")
+    .option(...NAME)
+    .option("-c, --container <container>", "which container of the pod; default: the first")
+    .action((where: string, options: ExecOptions) => execute(where, [process.env.SHELL ?? "sh"], options));
+  lab
+    .command("logs <what>")
+    .description("what agent/NODE, store, POD/CONTAINER, client or the lab itself has logged")
+    .option(...NAME)
+    .option("-f, --follow", "and what is logged from now on")
+    .action(logs);
+}
+
+/** The command gets this process's stdin, stdout, stderr and terminal themselves; its exit code becomes ours. */
+async function execute(where: string, command: readonly string[], { name, container }: ExecOptions): Promise<void> {
+  const info = await theLab(name);
+  const argv = execArgv(info, execTarget(info, where, container), command);
+  await run(argv);
+}
+
+async function run([program = "", ...args]: readonly string[]): Promise<void> {
+  // Ctrl-C goes to the terminal's whole foreground group: the command decides what it means.
+  const ignore = (): void => {};
+  process.on("SIGINT", ignore).on("SIGQUIT", ignore);
+  const child = spawn(program, args, { cwd: "/", env: childEnvironment(), stdio: "inherit" });
+  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
+  process.exitCode = code ?? 128 + (signal ? constants.signals[signal] : 0);
+}
+
+async function logs(what: string, { name, follow }: { name?: string; follow?: boolean }): Promise<void> {
+  const info = await theLab(name);
+  await run(["tail", "-n", "+1", ...(follow ? ["-F"] : []), logFile(stateDir(info.name), what)]);
+}

@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+// The executable `podpath`. Only the sub-command that is called gets loaded.
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  lab: async () => (await import("./lab.ts")).labCommand(),
+  agent: async () => (await import("./agent.ts")).agentCommand(),
+  store: async () => (await import("./store.ts")).storeCommand(),
+};
+
+async function main(argv: readonly string[]): Promise<void> {
+  const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+    version: string;
+  };
+  const program = new Command("podpath")
+    .description("A Flannel-compatible pod network for Linux that shows every hop of every packet")
+    .version(version)
+    .exitOverride()
+    .enablePositionalOptions();
+  const named = COMMANDS[argv[2] ?? ""];
+  for (const load of named ? [named] : Object.values(COMMANDS)) program.addCommand(await load());
+  await program.parseAsync([...argv]);
+}
+
+try {
+  await main(process.argv);
+} catch (error) {
+  // Commander has said what it had to say.
+  if (error instanceof CommanderError) process.exitCode = error.exitCode;
+  else {
+    const message = error instanceof Error ? error.message : String(error);
+    console.error(`podpath: ${message.replaceAll(/\s*\n\s*/g, " ")}`);
+    if (process.env.PODPATH_DEBUG) console.error(error);
+    process.exitCode = 1;
+  }
+}
