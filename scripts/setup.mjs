@@ -19,6 +19,7 @@ const PROGRAMS = {
     ["tcpdump", "tcpdump", "reads our pcapng"],
     ["tshark", "tshark", "reads our pcapng"],
     ["setpriv", "util-linux", "tests without root"],
+    ["qemu-aarch64-static", "qemu-user-static", "runs the CNI client made for aarch64"],
     ["/usr/lib/cni/bridge", "containernetworking-plugins", "the reference CNI plugins"],
   ],
   bench: [
