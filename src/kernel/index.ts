@@ -5,6 +5,7 @@
  * watches is synchronous: the kernel does netlink work inside send(), so there is nothing to wait for.
  */
 export * from "./capture.ts";
+export * from "./clock.ts";
 export * from "./conntrack.ts";
 export * from "./echo.ts";
 export * from "./errors.ts";

@@ -102,6 +102,34 @@ export function posixSpawn(
   }
 }
 
+export const ioctl: Call<[fd: number, request: number, argument: Uint8Array]> = call(
+  "int ioctl(int, unsigned long, void *)",
+);
+/** `time` receives a `struct timespec`. */
+export const clockGettime: Call<[clock: number, time: Uint8Array]> = call("int clock_gettime(int, void *)");
+
+// The new mount API has no wrapper in older C libraries; these numbers are the same on every architecture.
+const [FSOPEN, FSCONFIG, FSMOUNT] = [430, 431, 432];
+const fsopenRaw: Call<[number, string, number]> = call("long syscall(long, const char *, unsigned int)");
+const fsconfigRaw: Call<[number, number, number, null, null, number]> = call(
+  "long syscall(long, int, unsigned int, const char *, const void *, int)",
+);
+const fsmountRaw: Call<[number, number, number, number]> = call("long syscall(long, int, unsigned int, unsigned int)");
+
+/**
+ * A mount of a file system (fsopen, FSCONFIG_CMD_CREATE, fsmount) that is attached nowhere: nobody else sees it, it is
+ * reached through its descriptor, and ends with that. A descriptor or a negated errno.
+ */
+export function mountDetached(type: string): number {
+  const [CLOEXEC, FSCONFIG_CMD_CREATE] = [1, 6];
+  const context = fsopenRaw(FSOPEN, type, CLOEXEC);
+  if (context < 0) return context;
+  const created = fsconfigRaw(FSCONFIG, context, FSCONFIG_CMD_CREATE, null, null, 0);
+  const mounted = created < 0 ? created : fsmountRaw(FSMOUNT, context, CLOEXEC, 0);
+  close(context);
+  return mounted;
+}
+
 const sendRaw = libc.func("long send(int, const void *, size_t, int)");
 
 /**
