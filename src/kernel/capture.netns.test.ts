@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";
 import { existsSync, readdirSync } from "node:fs";
 import { test } from "node:test";
-import { type Bpf, openCapture } from "./capture.ts";
+import { type Bpf, type Capture, openCapture } from "./capture.ts";
 import { clockNs } from "./clock.ts";
 import { createUnnamedNetNs, inNs, type NetNs } from "./netns.ts";
 import { openTraceInstance, type TraceEventRequest } from "./tracefs.ts";
@@ -60,6 +60,11 @@ async function sendAndWait(from: Socket, to: Socket, text: string | Uint8Array):
   await arrived;
 }
 
+/** The kernel takes a moment to begin, and has no event for it. */
+async function stamping(capture: Capture): Promise<void> {
+  while (!capture.isStamping()) await new Promise((resolve) => setImmediate(resolve));
+}
+
 const find = (frame: Uint8Array, text: string): boolean => Buffer.from(frame).includes(text);
 
 test("a capture shows a packet at both ends of a veth pair, in order, on the realtime clock", { skip }, async () => {
@@ -68,6 +73,7 @@ test("a capture shows a packet at both ends of a veth pair, in order, on the rea
   using atRight = openCapture(net.right);
   const [from, to] = [await udp(net.left, "10.9.0.1", 0), await udp(net.right, "10.9.0.2", 0)];
   try {
+    await stamping(atLeft);
     const before = clockNs("realtime");
     await sendAndWait(from, to, "podpath-ping 1");
     const after = clockNs("realtime");
@@ -92,6 +98,15 @@ test("a capture shows a packet at both ends of a veth pair, in order, on the rea
     from.close();
     to.close();
   }
+});
+
+test("isStamping() becomes true, and says when it cannot know", { skip }, async () => {
+  using net = pair();
+  using atLeft = openCapture(net.left);
+  using atRight = openCapture(net.right);
+  await stamping(atLeft);
+  assert.equal(atRight.isStamping(), undefined);
+  assert.deepEqual(atLeft.drain(), []);
 });
 
 test("lo shows each packet handed over and received", { skip }, async () => {
@@ -147,8 +162,9 @@ test("a capture whose buffer is too small counts what it lost", { skip }, async 
   const [from, to] = [await udp(net.left, "127.0.0.1", 0), await udp(net.left, "127.0.0.1", 0)];
   try {
     for (let i = 0; i < 20; i++) await sendAndWait(from, to, new Uint8Array(1000));
-    assert.equal(capture.drops + capture.drain().length, 40);
-    assert.ok(capture.drops > 0);
+    const kept = capture.drain().filter(({ originalLength }) => originalLength === 1042).length;
+    assert.ok(kept < 40, `${kept} kept`);
+    assert.ok(capture.drops >= 40 - kept, `${capture.drops} drops, ${kept} kept`);
   } finally {
     from.close();
     to.close();
@@ -176,6 +192,7 @@ test("a trace instance records the filtered events on the captures' clock", { sk
   const [from, to] = [await udp(net.left, "127.0.0.1", 0), await udp(net.left, "127.0.0.1", 0)];
   try {
     await sendAndWait(from, to, new Uint8Array(777));
+    await stamping(capture);
     trace.start();
     await sendAndWait(from, to, new Uint8Array(778));
     await sendAndWait(from, to, new Uint8Array(777));

@@ -18,6 +18,7 @@ import {
   type MappedMemory,
   mapMemory,
   recvmsg,
+  sendto,
   setsockopt,
   socket,
 } from "./sys.ts";
@@ -51,6 +52,12 @@ export interface CapturedFrame {
 export interface Capture extends Disposable {
   /** All frames since the last call, in the order in which the kernel's devices saw them. */
   drain(): CapturedFrame[];
+  /**
+   * Whether the kernel stamps frames when it sees them, found out with a frame of no protocol on `lo`; what was
+   * captured up to now is dropped. The first capture on a machine only *asks* for it: for some milliseconds more,
+   * until the kernel has rewritten its code, a frame gets the time at which it is read. Undefined when `lo` is down.
+   */
+  isStamping(): boolean | undefined;
   /** Frames the kernel had no room for since the capture was opened. */
   readonly drops: number;
   close(): void;
@@ -66,6 +73,10 @@ const AF_PACKET = 17;
 const SOCK_RAW = 3;
 const SOCK_NONBLOCK_CLOEXEC = 0o2004000;
 const ETH_P_ALL = 3;
+// IEEE 802's number for local experiments: no protocol handles it, the kernel drops it.
+const ETH_P_EXPERIMENTAL = 0x88b5;
+// lo is the first device of every namespace.
+const LO = 1;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
 const SO_RCVBUFFORCE = 33;
@@ -73,6 +84,7 @@ const SO_ATTACH_FILTER = 26;
 const SO_TIMESTAMPNS_NEW = 64;
 const SOL_PACKET = 263;
 const PACKET_STATISTICS = 6;
+const PACKET_AUXDATA = 8;
 export const PACKET_OTHERHOST = 3;
 const PACKET_OUTGOING = 4;
 const SIOCGIFNAME = 0x8910;
@@ -99,8 +111,9 @@ export function openCapture(ns: NetNs, options: CaptureOptions = {}): Capture {
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, u32(bufferBytes), 4) < 0)
       check(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, u32(bufferBytes), 4), "size the receive buffer of a packet socket");
     check(setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS_NEW, u32(1), 4), "ask a packet socket for times");
+    check(setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, u32(1), 4), "ask a packet socket for lengths");
     if (filter) attachFilter(fd, filter);
-    check(bind(fd, allDevices(), 20), "bind a packet socket to all devices");
+    check(bind(fd, linkAddress(ETH_P_ALL, 0), 20), "bind a packet socket to all devices");
     return new PacketSocket(fd);
   } catch (error) {
     close(fd);
@@ -114,12 +127,13 @@ function u32(n: number): Uint8Array {
   return bytes;
 }
 
-/** struct sockaddr_ll with interface 0. */
-function allDevices(): Uint8Array {
+/** struct sockaddr_ll; interface 0 is all of them. */
+function linkAddress(protocol: number, ifindex: number): Uint8Array {
   const address = new Uint8Array(20);
   const view = new DataView(address.buffer);
   view.setUint16(0, AF_PACKET, true);
-  view.setUint16(2, ETH_P_ALL);
+  view.setUint16(2, protocol);
+  view.setInt32(4, ifindex, true);
   return address;
 }
 
@@ -153,9 +167,8 @@ class PacketSocket implements Capture {
   drain(): CapturedFrame[] {
     const frames: CapturedFrame[] = [];
     const names = new Map<number, string>();
-    // On a busy node frames may come as fast as they are read: what was seen after this moment waits for the next call.
-    const until = clockNs("realtime");
-    while (this.#isOpen && (frames.at(-1)?.timestampNs ?? 0n) <= until) {
+    // On a busy node frames may come as fast as they are read; what was there at the call is less than this.
+    while (this.#isOpen && frames.length < 0x20000) {
       this.#prepare();
       const length = recvmsg(this.#fd, this.#arena.address, MSG_DONTWAIT | MSG_TRUNC);
       if (length === -EINTR || length === -ENETDOWN) continue;
@@ -164,6 +177,17 @@ class PacketSocket implements Capture {
       frames.push(this.#frame(length, names));
     }
     return frames;
+  }
+
+  isStamping(): boolean | undefined {
+    const probe = new Uint8Array(60);
+    probe.set([ETH_P_EXPERIMENTAL >> 8, ETH_P_EXPERIMENTAL & 0xff], 12);
+    // lo receives within the send. A socket does not see what it sends itself, so there is only that one.
+    if (sendto(this.#fd, probe, probe.length, MSG_DONTWAIT, linkAddress(ETH_P_EXPERIMENTAL, LO), 20) < 0)
+      return undefined;
+    const sent = clockNs("realtime");
+    const seen = this.drain().find(({ frame }) => frame[12] === probe[12] && frame[13] === probe[13]);
+    return seen && seen.timestampNs <= sent;
   }
 
   get drops(): number {
@@ -209,23 +233,34 @@ class PacketSocket implements Capture {
     const packetType = this.#view.getUint8(ADDRESS + 10);
     const device = names.get(ifindex) ?? this.#name(ifindex);
     names.set(ifindex, device);
+    const { timestampNs, originalLength } = this.#control();
     return {
       ifindex,
       device,
       direction: packetType === PACKET_OUTGOING ? "tx" : "rx",
-      timestampNs: this.#timestampNs(),
+      timestampNs,
       frame: this.#arena.bytes.slice(FRAME, FRAME + Math.min(length, FRAME_BYTES)),
-      originalLength: length,
+      originalLength: originalLength ?? length,
       packetType,
       hardwareType: this.#view.getUint16(ADDRESS + 8, true),
     };
   }
 
-  /** The only control message asked for: `struct cmsghdr`, then a 64-bit `struct __kernel_timespec`. */
-  #timestampNs(): bigint {
-    const [level, type] = [this.#view.getInt32(CONTROL + 8, true), this.#view.getInt32(CONTROL + 12, true)];
-    if (level !== SOL_SOCKET || type !== SO_TIMESTAMPNS_NEW) return 0n;
-    return this.#view.getBigInt64(CONTROL + 16, true) * 1_000_000_000n + this.#view.getBigInt64(CONTROL + 24, true);
+  /** The control messages, each a `struct cmsghdr` padded to eight bytes: a `struct __kernel_timespec`, an auxdata. */
+  #control(): { timestampNs: bigint; originalLength: number | undefined } {
+    const view = this.#view;
+    const end = CONTROL + Math.min(CONTROL_BYTES, Number(view.getBigUint64(HEADER + 40, true)));
+    let timestampNs = 0n;
+    let originalLength: number | undefined;
+    for (let at = CONTROL; at + 16 <= end; ) {
+      const length = view.getUint32(at, true);
+      const [level, type, data] = [view.getInt32(at + 8, true), view.getInt32(at + 12, true), at + 16];
+      if (level === SOL_SOCKET && type === SO_TIMESTAMPNS_NEW)
+        timestampNs = view.getBigInt64(data, true) * 1_000_000_000n + view.getBigInt64(data + 8, true);
+      if (level === SOL_PACKET && type === PACKET_AUXDATA) originalLength = view.getUint32(data + 4, true);
+      at += Math.max(16, Math.ceil(length / 8) * 8);
+    }
+    return { timestampNs, originalLength };
   }
 
   /** Asked of the socket itself, which stays in its namespace, so no namespace has to be entered. */

@@ -41,6 +41,9 @@ export const accept: Call<[fd: number, address: Memory, length: Memory]> = call(
 export const send: Call<[fd: number, bytes: Uint8Array, length: number, flags: number]> = call(
   "long send(int, const void *, size_t, int)",
 );
+export const sendto: Call<
+  [fd: number, bytes: Uint8Array, length: number, flags: number, address: Memory, addressLength: number]
+> = call("long sendto(int, const void *, size_t, int, const void *, uint32_t)");
 export const recv: Call<[fd: number, buffer: Memory, length: number, flags: number]> = call(
   "long recv(int, void *, size_t, int)",
 );
