@@ -1,6 +1,6 @@
 // A request in the words of the `ip` command that would make it, for error messages.
 import { formatPrefix, type IpAddress } from "../../netip/index.ts";
-import { Attributes } from "../attribute.ts";
+import { Attributes, fixedHeader } from "../attribute.ts";
 import * as c from "../constants.ts";
 import { DecodeError } from "../errors.ts";
 import type { Request } from "../message.ts";
@@ -65,9 +65,9 @@ function verbOfNew(flags: number): string {
 }
 
 function describeLink(payload: Uint8Array, nameOf: (index: number) => string): string {
+  const index = fixedHeader(payload, IFINFOMSG_LENGTH, "ifinfomsg").getInt32(4, true);
   const attributes = new Attributes(payload, "ifinfomsg", IFINFOMSG_LENGTH);
   const name = attributes.text(c.IFLA_IFNAME);
-  const index = new DataView(payload.buffer, payload.byteOffset, payload.length).getInt32(4, true);
   const group = attributes.u32(c.IFLA_GROUP);
   if (name === undefined && index === 0) return `links of group ${group}`;
   const master = attributes.u32(c.IFLA_MASTER);
