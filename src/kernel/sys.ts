@@ -65,6 +65,7 @@ export const mount: Call<
 export const umount2: Call<[target: string, flags: number]> = call("int umount2(const char *, int)");
 export const open: Call<[path: string, flags: number, mode: number]> = call("int open(const char *, int, int)");
 export const close: Call<[fd: number]> = call("int close(int)");
+export const flock: Call<[fd: number, operation: number]> = call("int flock(int, int)");
 export const memfdCreate: Call<[name: string, flags: number]> = call("int memfd_create(const char *, unsigned int)");
 /** `pid` 0 is this thread; programs it starts inherit its processors. `mask` has bit n for CPU n. */
 export const schedSetaffinity: Call<[pid: number, length: number, mask: Uint8Array]> = call(

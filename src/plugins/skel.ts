@@ -1,8 +1,36 @@
+// What every plugin does the same way (the reference library's pkg/skel): verbs, environment, configuration, version
+// gates, and one JSON document on stdout whatever happens.
+import { basename } from "node:path";
+import {
+  CNI_ERROR,
+  CNI_VERSIONS,
+  type CniCall,
+  CniError,
+  type CniVersion,
+  EMPTY_RESULT,
+  type Environment,
+  formatError,
+  formatResult,
+  formatVersions,
+  isAtLeast,
+  type JsonObject,
+  parseCall,
+  parseNetConf,
+  type Result,
+  stringField,
+  toCniError,
+} from "../formats/cni/index.ts";
+import { NetNs } from "../kernel/index.ts";
+import { executePlugin } from "./execute.ts";
+import type { Call, Plugin } from "./plugin.ts";
+import { PLUGINS } from "./registry.ts";
+import { UndoStack } from "./undo.ts";
+
 export interface PluginRequest {
   /** argv[0]: its last path component names the plugin. */
   readonly name: string;
-  /** The CNI_* variables; others are passed on to delegates that are executed. */
-  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The CNI_* variables, and whatever else an executed delegate shall have. */
+  readonly env: Environment;
   readonly stdin: string;
 }
 
@@ -12,7 +40,143 @@ export interface PluginReply {
   readonly stderr: string;
 }
 
+/** From which version on a configuration may be asked this. */
+const SINCE: { readonly [command in CniCall["command"]]?: CniVersion } = {
+  CHECK: "0.4.0",
+  GC: "1.1.0",
+  STATUS: "1.1.0",
+};
+
 /** Runs one CNI call. Never throws: every failure is a reply holding the specification's error JSON. */
 export async function runPlugin(request: PluginRequest): Promise<PluginReply> {
-  throw new Error(`Cannot run ${request.name}: not written yet`);
+  const name = basename(request.name);
+  const lines: string[] = [];
+  const reply = (exitCode: number, stdout: string): PluginReply => ({
+    exitCode,
+    stdout,
+    stderr: lines.map((line) => `${line}\n`).join(""),
+  });
+  if (!request.env.CNI_COMMAND) {
+    lines.push(`podpath CNI plugin ${name}: CNI protocol versions supported: ${CNI_VERSIONS.join(", ")}`);
+    return reply(0, "");
+  }
+  let version: CniVersion | undefined;
+  try {
+    const cni = parseCall(request.env);
+    const plugin = PLUGINS.get(name);
+    if (!plugin)
+      throw new CniError(
+        CNI_ERROR.invalidEnvironment,
+        `podpath has no plugin ${JSON.stringify(name)}: call it as one of ${[...PLUGINS.keys()].join(", ")}`,
+      );
+    if (cni.command === "VERSION") return reply(0, formatVersions(CNI_VERSIONS));
+    const conf = parseNetConf(request.stdin, CNI_VERSIONS);
+    version = conf.cniVersion;
+    const since = SINCE[cni.command];
+    if (since && !isAtLeast(version, since))
+      throw new CniError(CNI_ERROR.incompatibleVersion, `config version does not allow ${cni.command}`, {
+        details: `config is ${JSON.stringify(version)}, ${cni.command} needs ${JSON.stringify(since)} or later`,
+      });
+    refuseOwnNetns(cni);
+    const result = await runVerb(
+      plugin,
+      makeCall(cni, conf, request.env, (line) => lines.push(line)),
+    );
+    return reply(0, result ? formatResult(result, version) : "");
+  } catch (thrown) {
+    return reply(1, formatError(toCniError(thrown), version));
+  }
+}
+
+/** Before anything is done: the reference plugins look only afterwards, and print a result and an error. */
+function refuseOwnNetns(cni: CniCall): void {
+  if (cni.netns === "" || cni.mayUseOwnNetns) return;
+  let wanted: NetNs;
+  try {
+    wanted = NetNs.open(cni.netns);
+  } catch {
+    return; // Whoever needs it will say so; host-local, called alone, does not.
+  }
+  using netns = wanted;
+  using own = NetNs.self();
+  if (netns.inode === own.inode)
+    throw new CniError(
+      CNI_ERROR.invalidNetns,
+      `CNI_NETNS ${cni.netns} is the plugin's own namespace: give the container's, or set CNI_NETNS_OVERRIDE=1`,
+    );
+}
+
+function makeCall(cni: CniCall, conf: Call["conf"], env: Environment, log: Call["log"]): Call {
+  const undo = new UndoStack();
+  const call: Call = {
+    ...cni,
+    conf,
+    env,
+    undo,
+    log,
+    delegate: (delegateConf, command = cni.command) => delegate({ ...call, command }, delegateConf),
+  };
+  return call;
+}
+
+/** One verb of one plugin; a failed ADD is undone before its error goes on. */
+async function runVerb(plugin: Plugin, call: Call): Promise<Result | undefined> {
+  switch (call.command) {
+    case "ADD":
+      try {
+        return await plugin.add(call);
+      } catch (thrown) {
+        const failures = await call.undo.run();
+        const { code, message, details, cause } = toCniError(thrown);
+        throw new CniError(code, message, {
+          details: [details, ...failures].filter((part) => part !== "").join("; "),
+          cause,
+        });
+      }
+    case "DEL":
+      await plugin.del(call);
+      return undefined;
+    case "CHECK":
+      await plugin.check(call);
+      return undefined;
+    case "STATUS":
+      await plugin.status(call);
+      return undefined;
+    case "GC":
+      await plugin.gc(call);
+      return undefined;
+    case "VERSION":
+      return undefined;
+  }
+}
+
+async function delegate(call: Call, conf: JsonObject): Promise<Result> {
+  const type = stringField(conf, "type") ?? "";
+  const ours = PLUGINS.get(type);
+  const stdin = JSON.stringify(conf);
+  if (!ours) return delegateToFile(call, type, stdin);
+  const inner: Call = {
+    ...call,
+    conf: parseNetConf(stdin, CNI_VERSIONS),
+    delegate: (innerConf, command = call.command) => delegate({ ...inner, command }, innerConf),
+  };
+  // Not runVerb: a failed ADD is undone by whoever began the stack, and only once.
+  if (call.command === "ADD") return ours.add(inner);
+  await runVerb(ours, inner);
+  return EMPTY_RESULT;
+}
+
+/** An executed ADD that failed may have done half of its work, so its DEL follows at once; one that succeeded is undone by DEL. */
+async function delegateToFile(call: Call, type: string, stdin: string): Promise<Result> {
+  const execute = (command: CniCall["command"]): Promise<Result> =>
+    executePlugin({
+      type,
+      path: call.path,
+      env: { ...call.env, CNI_COMMAND: command },
+      stdin,
+      cniVersion: call.conf.cniVersion,
+      log: call.log,
+    });
+  if (call.command === "ADD") call.undo.push(`ADD of ${type}`, () => execute("DEL").then(() => {}));
+  return execute(call.command);
 }

@@ -1,0 +1,147 @@
+// The bridge itself: made when missing, shared by all pods of the node.
+import { randomBytes } from "node:crypto";
+import { CNI_ERROR, CniError, type ResultIp } from "../../formats/cni/index.ts";
+import {
+  formatPrefix,
+  localMac,
+  type MacAddress,
+  type Prefix,
+  prefixesEqual,
+  prefixesOverlap,
+  prefixFamily,
+} from "../../formats/netip/index.ts";
+import {
+  deleteAddress,
+  deleteLink,
+  IFF_PROMISC,
+  type Link,
+  newAddress,
+  newLink,
+  type Request,
+  setLink,
+} from "../../formats/netlink/index.ts";
+import { isAlreadyExists, isNotFound, Rtnl, readSysctl, writeSysctl } from "../../kernel/index.ts";
+import type { UndoStack } from "../undo.ts";
+import type { BridgeConf } from "./conf.ts";
+import { addressSpec } from "./requests.ts";
+
+const NO_MAC = "00:00:00:00:00:00" as MacAddress;
+
+/** The bridge, up. @throws {CniError} when the name is taken by another kind of device */
+export function ensureBridge(rtnl: Rtnl, conf: BridgeConf, undo: UndoStack): Link {
+  const name = conf.bridge;
+  if (!rtnl.link(name)) {
+    try {
+      // With a MAC of its own choice a bridge keeps it; otherwise it takes the lowest of its ports', and changes with them.
+      rtnl.execute(
+        newLink({
+          name,
+          kind: { kind: "bridge" },
+          isUp: true,
+          address: localMac(randomBytes(6)),
+          ...(conf.mtu > 0 ? { mtu: conf.mtu } : {}),
+        }),
+      );
+      undo.push(`creation of bridge ${name}`, () => removeUnusedBridge(name));
+      tolerate(() => writeSysctl(`net/ipv6/conf/${name}/accept_ra`, 0));
+    } catch (e) {
+      if (!isAlreadyExists(e)) throw e; // another plugin was faster
+    }
+  }
+  const link = rtnl.link(name);
+  if (link?.kind?.kind !== "bridge")
+    throw new CniError(
+      CNI_ERROR.internal,
+      `${JSON.stringify(name)} already exists but is not a bridge: remove it, or name another in the configuration's "bridge"`,
+    );
+  const changes: Request[] = [
+    ...(link.isUp ? [] : [setLink({ index: link.index, isUp: true })]),
+    ...(conf.promiscMode && (link.flags & IFF_PROMISC) === 0
+      ? [setLink({ index: link.index, promiscuous: true })]
+      : []),
+  ];
+  if (changes.length > 0) rtnl.execute(changes);
+  return link;
+}
+
+function removeUnusedBridge(name: string): void {
+  using rtnl = Rtnl.open();
+  const link = rtnl.link(name);
+  if (link && !rtnl.links().some(({ master }) => master === link.index))
+    rtnl.execute(deleteLink({ index: link.index }), { tolerate: isNotFound });
+}
+
+/** Gives the bridge the gateway address of each ip, and has the host forward. */
+export function ensureGateways(
+  rtnl: Rtnl,
+  link: Link,
+  conf: BridgeConf,
+  ips: readonly ResultIp[],
+  undo: UndoStack,
+): void {
+  let isNew = false;
+  for (const { address, gateway } of ips)
+    if (gateway) isNew = ensureGateway(rtnl, link, conf, { address: gateway, length: address.length }, undo) || isNew;
+  if (isNew) pinMac(rtnl, link.index);
+  const families = new Set(ips.map(({ address }) => prefixFamily(address)));
+  if (families.has(4)) writeSysctl("net/ipv4/ip_forward", 1);
+  if (families.has(6)) writeSysctl("net/ipv6/conf/all/forwarding", 1);
+}
+
+/** @returns whether the bridge did not have it before */
+function ensureGateway(rtnl: Rtnl, link: Link, conf: BridgeConf, gateway: Prefix, undo: UndoStack): boolean {
+  const request = newAddress(addressSpec(link.index, gateway));
+  const others = (): Prefix[] =>
+    rtnl
+      .addresses(link.index)
+      .map(({ prefix }) => prefix)
+      .filter((prefix) => !prefixesEqual(prefix, gateway) && prefixFamily(prefix) === prefixFamily(gateway))
+      // Any other IPv4 address is in the way; of IPv6 a bridge has several by nature (fe80::).
+      .filter((prefix) => prefixFamily(prefix) === 4 || prefixesOverlap(prefix, gateway));
+  try {
+    // First try: every pod but the first finds it there, and no listing is needed.
+    rtnl.execute(request);
+  } catch (e) {
+    if (isAlreadyExists(e)) return false;
+    throw e;
+  }
+  undo.push(`address ${formatPrefix(gateway)} of ${conf.bridge}`, () => {
+    using again = Rtnl.open();
+    again.execute(deleteAddress({ index: link.index, prefix: gateway }), { tolerate: isNotFound });
+  });
+  const foreign = others();
+  if (foreign.length === 0) return true;
+  if (!conf.forceAddress)
+    throw new CniError(
+      CNI_ERROR.internal,
+      `${JSON.stringify(conf.bridge)} already has an IP address different from ${formatPrefix(gateway)}: ` +
+        `${foreign.map(formatPrefix).join(", ")}; delete it, or set "forceAddress"`,
+    );
+  rtnl.execute(foreign.map((prefix) => deleteAddress({ index: link.index, prefix })));
+  // Deleting a primary IPv4 address takes the secondary ones of its subnet with it (promote_secondaries off).
+  rtnl.execute(request, { tolerate: isAlreadyExists });
+  return true;
+}
+
+/** Setting a MAC, even the one it has, makes it the bridge's own. Read again first: its first port may have changed it. */
+function pinMac(rtnl: Rtnl, index: number): void {
+  const mac = rtnl.link(index)?.address;
+  rtnl.execute(setLink({ index, address: mac && mac !== NO_MAC ? mac : localMac(randomBytes(6)) }));
+}
+
+/** Whether the host forwards the families of these addresses; for CHECK. */
+export function isForwarding(ips: readonly ResultIp[]): boolean {
+  return ips.every(
+    ({ address }) =>
+      readSysctl(prefixFamily(address) === 4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding") === "1",
+  );
+}
+
+/** For settings a kernel without IPv6 does not have. */
+function tolerate(write: () => void): void {
+  try {
+    write();
+  } catch (e) {
+    if (!isNotFound(e)) throw e;
+  }
+}

@@ -1,0 +1,90 @@
+import {
+  booleanField,
+  CNI_ERROR,
+  CniError,
+  field,
+  integerField,
+  isInterfaceName,
+  knownArgs,
+  type NetConf,
+  stringField,
+} from "../../formats/cni/index.ts";
+import { type MacAddress, ParseError, parseMac } from "../../formats/netip/index.ts";
+import type { Call } from "../plugin.ts";
+
+export interface BridgeConf {
+  readonly bridge: string;
+  readonly isGateway: boolean;
+  readonly isDefaultGateway: boolean;
+  readonly forceAddress: boolean;
+  /** 0: the kernel's default. */
+  readonly mtu: number;
+  readonly hairpinMode: boolean;
+  readonly promiscMode: boolean;
+  readonly portIsolation: boolean;
+  readonly enabledad: boolean;
+  /** What the pod's interface shall have; the kernel's choice when absent. */
+  readonly mac?: MacAddress;
+}
+
+function invalid(message: string): never {
+  throw new CniError(CNI_ERROR.invalidNetworkConfig, message);
+}
+
+/** Keys of the reference that podpath does not carry out: refused, for a pod without what it was to have is worse. */
+function refuseUnsupported({ raw }: NetConf): void {
+  const reasons: { readonly [key: string]: string } = {
+    ipMasq: "have the node masquerade: podpath agent --ip-masq",
+    macspoofchk: "leave it out",
+    disableContainerInterface: "leave it out",
+    vlan: "leave it out",
+    vlanTrunk: "leave it out",
+  };
+  for (const [key, advice] of Object.entries(reasons)) {
+    const value = field(raw, key);
+    const isOff = value === undefined || value === false || value === 0 || (Array.isArray(value) && value.length === 0);
+    if (!isOff)
+      throw new CniError(
+        CNI_ERROR.unsupportedField,
+        `bridge: unsupported field ${JSON.stringify(key)}: ${JSON.stringify(value)}; ${advice}`,
+      );
+  }
+}
+
+/** @throws {CniError} code 2 or 7, or 4 for CNI_ARGS */
+export function readBridgeConf(call: Call): BridgeConf {
+  const { raw } = call.conf;
+  refuseUnsupported(call.conf);
+  const flag = (key: string): boolean => booleanField(raw, key) ?? false;
+  const bridge = stringField(raw, "bridge") || "cni0";
+  if (!isInterfaceName(bridge)) return invalid(`invalid bridge name ${JSON.stringify(bridge)}`);
+  const mtu = integerField(raw, "mtu") ?? 0;
+  if (mtu < 0 || mtu > 65535) return invalid(`invalid mtu ${mtu}: want 68 to 65535, or 0 for the default`);
+  if (flag("hairpinMode") && flag("promiscMode"))
+    return invalid("cannot set hairpin mode and promiscuous mode at the same time");
+  return {
+    bridge,
+    isGateway: flag("isGateway") || flag("isDefaultGateway"),
+    isDefaultGateway: flag("isDefaultGateway"),
+    forceAddress: flag("forceAddress"),
+    mtu,
+    hairpinMode: flag("hairpinMode"),
+    promiscMode: flag("promiscMode"),
+    portIsolation: flag("portIsolation"),
+    enabledad: flag("enabledad"),
+    ...requestedMac(call),
+  };
+}
+
+/** By precedence: the runtime's capability, the configuration's args, CNI_ARGS. */
+function requestedMac(call: Call): { mac?: MacAddress } {
+  const { runtimeConfig, args } = call.conf;
+  const text = stringField(runtimeConfig, "mac") || stringField(args, "mac") || knownArgs(call.args, ["MAC", "IP"]).MAC;
+  if (!text) return {};
+  try {
+    return { mac: parseMac(text) };
+  } catch (e) {
+    if (e instanceof ParseError) return invalid(`invalid MAC address for ${call.ifName}: ${e.message}`);
+    throw e;
+  }
+}

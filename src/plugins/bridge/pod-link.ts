@@ -1,0 +1,111 @@
+// The veth pair: the pod's end in its namespace, the host's end on the bridge.
+import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { CNI_ERROR, CniError, type Result } from "../../formats/cni/index.ts";
+import { localMac, type MacAddress, prefixFamily } from "../../formats/netip/index.ts";
+import type { Link } from "../../formats/netlink/index.ts";
+import { inNs, isAlreadyExists, isNotFound, NetlinkError, type NetNs, Rtnl, writeSysctl } from "../../kernel/index.ts";
+import type { UndoStack } from "../undo.ts";
+import type { BridgeConf } from "./conf.ts";
+import { removeLink } from "./link-removal.ts";
+import { hostRequests, podRequests } from "./requests.ts";
+
+export interface Pod {
+  readonly netns: NetNs;
+  readonly rtnl: Rtnl;
+  readonly ifName: string;
+}
+
+export interface VethEnds {
+  readonly hostName: string;
+  readonly hostMac: MacAddress;
+  readonly podMac: MacAddress;
+  readonly podIndex: number;
+}
+
+const NAME_ATTEMPTS = 10;
+
+/** Before anything else is done: an ADD that fails here has touched nothing of the first one's. */
+export function requireFreeName({ rtnl, ifName }: Pod): void {
+  if (rtnl.link(ifName))
+    throw new CniError(
+      CNI_ERROR.internal,
+      `container veth name (${JSON.stringify(ifName)}) already exists: the interface was added before, DEL it first`,
+    );
+}
+
+/** One send creates both ends, the pod's in its namespace, and puts the host's on the bridge. */
+export function createVeth(host: Rtnl, pod: Pod, conf: BridgeConf, bridgeIndex: number, undo: UndoStack): VethEnds {
+  for (let attempt = 1; ; attempt++) {
+    const plan = {
+      hostName: `veth${randomBytes(4).toString("hex")}`,
+      hostMac: localMac(randomBytes(6)),
+      podMac: conf.mac ?? localMac(randomBytes(6)),
+      ifName: pod.ifName,
+      bridgeIndex,
+      netnsFd: pod.netns.fd,
+    };
+    const remove = (): void => undo.push(`veth pair ${plan.hostName}`, () => removeByName(plan.hostName));
+    try {
+      host.execute(hostRequests(conf, plan));
+    } catch (e) {
+      // The first request creates the pair; what fails then is its settings.
+      if (e instanceof NetlinkError && e.requestIndex > 0) remove();
+      else if (isAlreadyExists(e) && attempt < NAME_ATTEMPTS && !pod.rtnl.link(pod.ifName)) continue;
+      throw e;
+    }
+    remove();
+    const link = pod.rtnl.link(pod.ifName);
+    if (!link) throw new CniError(CNI_ERROR.internal, `${pod.ifName} vanished from its namespace while ADD made it`);
+    return { ...plan, podIndex: link.index };
+  }
+}
+
+async function removeByName(name: string): Promise<void> {
+  using host = Rtnl.open();
+  const link = host.link(name);
+  if (link) await removeLink(link.index, () => host.link(link.index) === undefined);
+}
+
+/** Addresses and routes in the pod, and up. */
+export function configurePod(pod: Pod, index: number, conf: BridgeConf, result: Pick<Result, "ips" | "routes">): void {
+  const hasIpv6 = result.ips.some(({ address }) => prefixFamily(address) === 6);
+  const name = pod.ifName;
+  inNs(pod.netns, () => {
+    if (hasIpv6) for (const device of ["lo", name]) writeSysctl(`net/ipv6/conf/${device}/disable_ipv6`, 0);
+    const settings: [string, number][] = [
+      // Set before the link goes up: then the kernel itself announces the address (gratuitous ARP).
+      [`net/ipv4/conf/${name}/arp_notify`, 1],
+      // The address is ours alone by IPAM, and detection would keep it from being used for a second.
+      [`net/ipv6/conf/${name}/accept_dad`, conf.enabledad ? 1 : 0],
+      ...(conf.enabledad ? [[`net/ipv6/conf/${name}/enhanced_dad`, 1] as [string, number]] : []),
+      ...(hasIpv6 ? [[`net/ipv6/conf/${name}/keep_addr_on_down`, 1] as [string, number]] : []),
+    ];
+    for (const [setting, value] of settings) tolerateMissing(() => writeSysctl(setting, value));
+  });
+  pod.rtnl.execute(podRequests(index, result.ips, result.routes));
+}
+
+function tolerateMissing(write: () => void): void {
+  try {
+    write();
+  } catch (e) {
+    if (!isNotFound(e)) throw e; // a kernel without IPv6
+  }
+}
+
+// The reference's waits: 0, 50, 500, 1000, 1000 ms. The kernel needs a fraction of the first.
+const OPERSTATE_DEADLINE_MS = 2550;
+
+/** A port passes frames only once its carrier was noticed. @throws {CniError} after the time the reference waits */
+export async function waitForPort(host: Rtnl, hostName: string): Promise<Link> {
+  const deadline = performance.now() + OPERSTATE_DEADLINE_MS;
+  for (let pauseMs = 0; ; pauseMs = Math.min(50, pauseMs + 1)) {
+    const link = host.link(hostName);
+    if (!link) throw new CniError(CNI_ERROR.internal, `${hostName} vanished from the host while ADD made it`);
+    if (link.operState === "UP") return link;
+    if (performance.now() > deadline)
+      throw new CniError(CNI_ERROR.internal, `bridge port in error state: ${hostName} is ${link.operState}`);
+    await delay(pauseMs);
+  }
+}

@@ -1,0 +1,152 @@
+// The reference plugin's directory, `<dataDir>/<network>`: a file an address, named after it and holding
+// "containerID\r\nifname"; `last_reserved_ip.<set>`; and `lock`, which both plugins flock while they look and change.
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { type IpAddress, ParseError, parseIp } from "../../formats/netip/index.ts";
+import { isAlreadyExists, isNotFound, lockFile } from "../../kernel/index.ts";
+
+export interface Owner {
+  readonly containerId: string;
+  readonly ifName: string;
+}
+
+const MODE = 0o600;
+
+interface Directory {
+  /** Of the folder, when `contents` was read: while it is the same nobody has added or removed a file. */
+  mtime: bigint;
+  readonly contents: Map<IpAddress, string>;
+}
+
+// The agent serves one pod after another: without this each ADD would read every address file of the node.
+const known = new Map<string, Directory>();
+
+/** The addresses of one network. Obtained locked; everything is synchronous, so nobody of this process comes between. */
+export class Reservations implements Disposable {
+  readonly #path: string;
+  readonly #lock: Disposable;
+  readonly #directory: Directory;
+
+  private constructor(path: string, lock: Disposable) {
+    this.#path = path;
+    this.#lock = lock;
+    const seen = known.get(path) ?? { mtime: -1n, contents: new Map() };
+    known.set(path, seen);
+    this.#directory = seen;
+    if (this.#mtime() !== seen.mtime) this.#read();
+  }
+
+  static async open(dataDir: string, network: string): Promise<Reservations> {
+    const path = join(dataDir, network);
+    mkdirSync(path, { recursive: true, mode: 0o755 });
+    const lock = await lockFile(join(path, "lock"));
+    try {
+      return new Reservations(path, lock);
+    } catch (e) {
+      lock[Symbol.dispose]();
+      throw e;
+    }
+  }
+
+  /** The addresses a container's interface holds. Old files name no interface, and count when no other file matches. */
+  of(owner: Owner): IpAddress[] {
+    const full = contentOf(owner);
+    const matching = (wanted: string): IpAddress[] =>
+      [...this.#directory.contents].filter(([, content]) => content === wanted).map(([ip]) => ip);
+    const exact = matching(full);
+    return exact.length > 0 ? exact : matching(owner.containerId);
+  }
+
+  /** Every address with whoever holds it. */
+  all(): (Owner & { readonly ip: IpAddress })[] {
+    return [...this.#directory.contents].map(([ip, content]) => {
+      const [containerId = "", ifName = ""] = content.split("\r\n");
+      return { ip, containerId, ifName };
+    });
+  }
+
+  /** An empty file is what a crash left of a plugin that writes after it creates: nobody holds that address. */
+  isTaken(ip: IpAddress): boolean {
+    return Boolean(this.#directory.contents.get(ip));
+  }
+
+  /** False when the address is taken. The file appears with its content, so a crash leaves none that is empty. */
+  reserve(ip: IpAddress, owner: Owner): boolean {
+    if (this.isTaken(ip)) return false;
+    const temporary = join(this.#path, `.${ip}.new`);
+    writeFileSync(temporary, contentOf(owner), { mode: MODE });
+    try {
+      if (this.#directory.contents.has(ip)) renameSync(temporary, join(this.#path, ip));
+      else linkSync(temporary, join(this.#path, ip));
+    } catch (e) {
+      if (!isAlreadyExists(e)) throw e;
+      return false;
+    } finally {
+      rmSync(temporary, { force: true });
+    }
+    this.#directory.contents.set(ip, contentOf(owner));
+    return true;
+  }
+
+  release(ip: IpAddress): void {
+    try {
+      unlinkSync(join(this.#path, ip));
+    } catch (e) {
+      if (!isNotFound(e)) throw e;
+    }
+    this.#directory.contents.delete(ip);
+  }
+
+  lastReserved(set: number): IpAddress | undefined {
+    try {
+      return parseIp(readFileSync(this.#lastPath(set), "utf8").trim());
+    } catch (e) {
+      if (isNotFound(e) || e instanceof ParseError) return undefined; // then the walk begins at the start
+      throw e;
+    }
+  }
+
+  setLastReserved(set: number, ip: IpAddress): void {
+    writeFileSync(this.#lastPath(set), ip, { mode: MODE });
+  }
+
+  [Symbol.dispose](): void {
+    this.#directory.mtime = this.#mtime();
+    this.#lock[Symbol.dispose]();
+  }
+
+  #lastPath(set: number): string {
+    return join(this.#path, `last_reserved_ip.${set}`);
+  }
+
+  #mtime(): bigint {
+    return statSync(this.#path, { bigint: true }).mtimeNs;
+  }
+
+  #read(): void {
+    const { contents } = this.#directory;
+    contents.clear();
+    for (const name of readdirSync(this.#path)) {
+      if (!/^[0-9a-f.:]+$/.test(name) || name.startsWith(".")) continue;
+      try {
+        contents.set(parseIp(name), readFileSync(join(this.#path, name), "utf8").trim());
+      } catch (e) {
+        if (!isNotFound(e) && !(e instanceof ParseError)) throw e; // a file of somebody else's
+      }
+    }
+  }
+}
+
+function contentOf({ containerId, ifName }: Owner): string {
+  return `${containerId}\r\n${ifName}`;
+}

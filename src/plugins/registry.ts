@@ -1,0 +1,13 @@
+import { bridge } from "./bridge/bridge.ts";
+import { flannel } from "./flannel/flannel.ts";
+import { hostLocal } from "./host-local/host-local.ts";
+import { loopback } from "./loopback.ts";
+import type { Plugin } from "./plugin.ts";
+
+/** The plugins that live here, by the name of their executable. */
+export const PLUGINS: ReadonlyMap<string, Plugin> = new Map([
+  ["flannel", flannel],
+  ["bridge", bridge],
+  ["host-local", hostLocal],
+  ["loopback", loopback],
+]);
