@@ -1,5 +1,5 @@
 // npm test: set up what is missing, then run every test. Arguments are paths of compiled tests or folders
-// (npm test -- dist/formats); without any, all of dist.
+// (npm test -- dist/formats); without any, all of dist and the benchmarks' own.
 import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -13,7 +13,7 @@ else {
   const { NODE_EXTRA_CA_CERTS: _slow, ...env } = process.env;
   const concurrency = Math.max(2, Math.min(4, availableParallelism()));
   const args = ["--enable-source-maps", "--test", `--test-concurrency=${concurrency}`, "--test-reporter=spec"];
-  const child = spawn(process.execPath, [...args, ...(targets.length > 0 ? targets : ["dist"])], {
+  const child = spawn(process.execPath, [...args, ...(targets.length > 0 ? targets : ["dist", "bench"])], {
     cwd: root,
     env,
     stdio: ["ignore", "inherit", "inherit"],
