@@ -75,7 +75,7 @@ class Chain {
     this.#name = name;
     this.#node = node;
     this.#pluginDir = pluginDir;
-    this.#worker = new Worker(`the benchmark's runtime in ${node}`, lab.enter(node, [process.execPath, CALLER]));
+    this.#worker = new Worker(`the benchmark's runtime in ${node}`, lab.inNode(node, [process.execPath, CALLER]));
   }
 
   async prepare() {

@@ -94,7 +94,10 @@ class Peers {
     const key = `${role} in ${place}`;
     const known = this.#workers.get(key);
     if (known) return known;
-    const worker = new Worker(`the benchmark's ${key}`, this.#lab.enter(place, [process.execPath, PEER, String(cpu)]));
+    const worker = new Worker(
+      `the benchmark's ${key}`,
+      this.#lab.inNetworkOf(place, [process.execPath, PEER, String(cpu)]),
+    );
     this.#workers.set(key, worker);
     return worker;
   }

@@ -20,7 +20,7 @@ async function run() {
   let lab;
   try {
     progress("bringing a lab up");
-    lab = await Lab.up({ cni: options.suites.includes("cni") }, progress, signal);
+    lab = await Lab.up({ nodes: options.suites.includes("cni") ? 4 : 2 }, progress, signal);
     if (options.suites.includes("datapath")) results.datapath = await measureDatapath(lab, options, progress, signal);
     if (options.suites.includes("cni")) results.cni = await measureCni(lab, options, progress, signal);
     results.steal = steal();
