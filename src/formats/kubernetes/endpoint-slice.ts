@@ -1,5 +1,5 @@
-import { familyOf } from "../netip/index.ts";
 import type { Field } from "./field.ts";
+import { readUnicast } from "./ip.ts";
 import { parseMetadata } from "./metadata.ts";
 import type { Endpoint, EndpointSlice } from "./objects.ts";
 import { parseProtocol } from "./port.ts";
@@ -37,11 +37,7 @@ function readEndpoint(field: Field, addressType: EndpointSlice["addressType"]): 
   const nodeName = field.get("nodeName").optional((name) => name.string());
   const targetRef = field.get("targetRef").optional(readTargetRef);
   return {
-    addresses: items.map((item) => {
-      const ip = item.ip();
-      if (`IPv${familyOf(ip)}` !== addressType) item.fail(`${ip} is not an ${addressType} address (spec addressType)`);
-      return ip;
-    }),
+    addresses: items.map((item) => readUnicast(item, addressType === "IPv4" ? 4 : 6)),
     conditions: { ready, serving: condition("serving") ?? ready, terminating: condition("terminating") ?? false },
     ...(nodeName === undefined ? {} : { nodeName }),
     ...(targetRef === undefined ? {} : { targetRef }),

@@ -1,5 +1,6 @@
 import { familyOf, type IpAddress } from "../netip/index.ts";
 import type { Field } from "./field.ts";
+import { readUnicast } from "./ip.ts";
 import { parseMetadata } from "./metadata.ts";
 import type { Service, ServicePort } from "./objects.ts";
 import { parsePortName, parseProtocol } from "./port.ts";
@@ -45,7 +46,7 @@ function readClusterIPs(spec: Field): { clusterIPs: IpAddress[]; isHeadless: boo
     if (fields.length > 1) fields[1]?.fail("None stands alone");
     return { clusterIPs: [], isHeadless: true };
   }
-  const clusterIPs = fields.map((item) => item.ip());
+  const clusterIPs = fields.map((item) => readUnicast(item));
   if (new Set(clusterIPs.map(familyOf)).size < clusterIPs.length) fields[1]?.fail("want at most one address a family");
   return { clusterIPs, isHeadless: false };
 }

@@ -6,8 +6,13 @@ export type Statement =
   | { readonly kind: "match"; readonly op: string; readonly left: Operand; readonly right: Operand }
   | { readonly kind: "verdict"; readonly verdict: Verdict }
   | { readonly kind: "vmap"; readonly key: Operand; readonly data: Operand }
-  | { readonly kind: "snat" | "dnat"; readonly address?: Operand; readonly port?: Operand }
-  | { readonly kind: "masquerade"; readonly flags: readonly string[] }
+  | {
+      readonly kind: "snat" | "dnat";
+      readonly address?: Operand;
+      readonly port?: Operand;
+      readonly flags: readonly string[];
+    }
+  | { readonly kind: "masquerade"; readonly port?: Operand; readonly flags: readonly string[] }
   | { readonly kind: "reject"; readonly type?: string; readonly expression?: string }
   | { readonly kind: "mangle"; readonly key: Operand; readonly value: Operand }
   | { readonly kind: "counter"; readonly packets: number; readonly bytes: number }
@@ -54,39 +59,55 @@ function single(json: unknown): [name: string, body: unknown] | undefined {
   return entries.length === 1 ? entries[0] : undefined;
 }
 
+/** The fields of each statement that this parser knows; one with another field is one it does not know. */
+const STATEMENT_FIELDS: Readonly<Record<string, readonly string[]>> = {
+  match: ["op", "left", "right"],
+  vmap: ["key", "data"],
+  snat: ["family", "addr", "port", "flags"],
+  dnat: ["family", "addr", "port", "flags"],
+  masquerade: ["port", "flags"],
+  reject: ["type", "expr"],
+  mangle: ["key", "value"],
+  counter: ["packets", "bytes"],
+};
+
 export function parseStatement(json: unknown): Statement {
-  const [name, body] = single(json) ?? [];
+  const [name = "", body] = single(json) ?? [];
   const verdict = parseVerdict(json);
   if (verdict) return { kind: "verdict", verdict };
-  const fields: Json = isJsonObject(body) ? body : {};
+  const fields: Json | undefined = isJsonObject(body) ? body : body === null ? {} : undefined;
+  const isKnown = fields && Object.keys(fields).every((field) => STATEMENT_FIELDS[name]?.includes(field));
+  return (isKnown && parseKnown(name, fields)) || { kind: "raw", json };
+}
+
+function parseKnown(name: string, f: Json): Statement | undefined {
+  const operand = <K extends string>(field: string, as: K): { [key in K]?: Operand } =>
+    f[field] === undefined ? {} : ({ [as]: parseOperand(f[field]) } as { [key in K]?: Operand });
   switch (name) {
     case "match":
-      if (typeof fields.op !== "string") break;
-      return { kind: "match", op: fields.op, left: parseOperand(fields.left), right: parseOperand(fields.right) };
+      if (typeof f.op !== "string") return undefined;
+      return { kind: "match", op: f.op, left: parseOperand(f.left), right: parseOperand(f.right) };
     case "vmap":
-      return { kind: "vmap", key: parseOperand(fields.key), data: parseOperand(fields.data) };
+      return { kind: "vmap", key: parseOperand(f.key), data: parseOperand(f.data) };
     case "snat":
     case "dnat":
-      return {
-        kind: name,
-        ...(fields.addr === undefined ? {} : { address: parseOperand(fields.addr) }),
-        ...(fields.port === undefined ? {} : { port: parseOperand(fields.port) }),
-      };
+      return { kind: name, ...operand("addr", "address"), ...operand("port", "port"), flags: strings(f.flags) };
     case "masquerade":
-      return { kind: "masquerade", flags: strings(fields.flags) };
+      return { kind: "masquerade", ...operand("port", "port"), flags: strings(f.flags) };
     case "reject":
       return {
         kind: "reject",
-        ...(typeof fields.type === "string" ? { type: fields.type } : {}),
-        ...(typeof fields.expr === "string" ? { expression: fields.expr } : {}),
+        ...(typeof f.type === "string" ? { type: f.type } : {}),
+        ...(typeof f.expr === "string" ? { expression: f.expr } : {}),
       };
     case "mangle":
-      return { kind: "mangle", key: parseOperand(fields.key), value: parseOperand(fields.value) };
+      return { kind: "mangle", key: parseOperand(f.key), value: parseOperand(f.value) };
     case "counter":
-      if (typeof fields.packets !== "number" || typeof fields.bytes !== "number") break;
-      return { kind: "counter", packets: fields.packets, bytes: fields.bytes };
+      if (typeof f.packets !== "number" || typeof f.bytes !== "number") return undefined;
+      return { kind: "counter", packets: f.packets, bytes: f.bytes };
+    default:
+      return undefined;
   }
-  return { kind: "raw", json };
 }
 
 export function parseVerdict(json: unknown): Verdict | undefined {
