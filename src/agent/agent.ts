@@ -1,32 +1,93 @@
-import type { BaseLogger } from "pino";
+import { readFileSync } from "node:fs";
+import type { GatewayStatus } from "../gateway/index.ts";
+import { openEtcdStore, type Store, type StoreState } from "../store/index.ts";
+import type { DatapathStatus } from "./datapath.ts";
+import { AgentError } from "./errors.ts";
+import type { Log } from "./log.ts";
+import { startNode } from "./node.ts";
 import type { AgentOptions } from "./options.ts";
-
-export type Log = Pick<BaseLogger, "debug" | "info" | "warn" | "error">;
+import { requireNetAdmin } from "./preflight.ts";
+import { Undo } from "./undo.ts";
 
 /** The one line on stdout that says the node is up: `{"ready":true,"node":"node1","subnet":"10.244.1.0/24",…}`. */
 export interface ReadyReport {
   readonly ready: true;
   readonly pid: number;
   readonly node: string;
-  /** `10.244.1.0/24`. */
-  readonly subnet: string;
+  /** `10.244.1.0/24`; absent on a node without IPv4. */
+  readonly subnet?: string;
+  readonly ipv6Subnet?: string;
+  readonly interface: string;
   readonly publicIp: string;
   readonly backend: string;
-  /** `flannel.1`; absent for a backend that needs none. */
-  readonly device?: string;
+  /** `flannel.1`; none for a backend that needs none. */
+  readonly devices: readonly string[];
   readonly mtu: number;
+}
+
+/** What the node is doing now. */
+export interface AgentStatus extends Omit<ReadyReport, "ready"> {
+  readonly datapath: DatapathStatus;
+  readonly store: StoreState;
+  /** Keys and values under `<prefix>/subnets` that are no leases. */
+  readonly skippedLeases: number;
+  readonly gateway?: Omit<GatewayStatus, "badValues"> & { readonly badValues: Readonly<Record<string, string>> };
 }
 
 export interface AgentHooks {
   readonly log: Log;
-  /** Called once, when subnet.env is written and every peer known then is in the kernel. */
-  readonly onReady?: (report: ReadyReport) => void;
+  /** Called once, when every peer known by then is in the kernel and subnet.env is written. */
+  readonly onReady?: (report: ReadyReport, status: () => AgentStatus) => void;
 }
 
 /**
  * Runs one node until `signal`, and leaves the datapath as it is then. Rejects when the node cannot start, with an
- * AgentError, and then with nothing half-made left behind.
+ * error whose message is for the operator, and then leaves nothing half-made behind.
  */
 export async function runAgent(options: AgentOptions, hooks: AgentHooks, signal: AbortSignal): Promise<void> {
-  throw new Error(`not yet: ${options} ${hooks} ${signal}`);
+  requireNetAdmin();
+  await using store = await openStore(options, hooks.log);
+  // What start-up makes and what it opens: the first is undone only when the start fails, the second always.
+  await using open = new Undo(hooks.log);
+  const made = new Undo(hooks.log);
+  try {
+    const node = await startNode({ options, hooks, store, signal, made, open });
+    // From here on it belongs to the cluster, whatever becomes of this process.
+    made.forget();
+    hooks.log.info({ ...node.report }, "ready");
+    hooks.onReady?.(node.report, node.status);
+    await node.run();
+  } catch (error) {
+    await made[Symbol.asyncDispose]();
+    if (!signal.aborted) throw error;
+  }
+  if (signal.aborted) hooks.log.info({}, "stopping; the datapath stays");
+}
+
+async function openStore(options: AgentOptions, log: Log): Promise<Store> {
+  const { etcdEndpoints, etcdCafile, etcdCertfile, etcdKeyfile, etcdUsername, etcdPassword } = options;
+  if ((etcdCertfile === undefined) !== (etcdKeyfile === undefined))
+    throw new AgentError("Cannot use TLS for etcd: --etcd-certfile and --etcd-keyfile are needed both or neither");
+  const tls = {
+    ...(etcdCafile && { ca: readPem(etcdCafile, "--etcd-cafile") }),
+    ...(etcdCertfile && { cert: readPem(etcdCertfile, "--etcd-certfile") }),
+    ...(etcdKeyfile && { key: readPem(etcdKeyfile, "--etcd-keyfile") }),
+  };
+  return openEtcdStore({
+    endpoints: etcdEndpoints,
+    ...(Object.keys(tls).length > 0 && { tls }),
+    username: etcdUsername,
+    password: etcdPassword,
+    log,
+  });
+}
+
+function readPem(path: string, option: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new AgentError(`Cannot read ${option} ${path}: ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    });
+  }
 }

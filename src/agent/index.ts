@@ -6,4 +6,6 @@
  */
 export * from "./agent.ts";
 export * from "./cni-server.ts";
+export * from "./errors.ts";
+export type { Log } from "./log.ts";
 export * from "./options.ts";

@@ -1,36 +1,46 @@
-import type { IpAddress } from "../formats/netip/index.ts";
+import type { Ipv4Address, Ipv6Address, Prefix } from "../formats/netip/index.ts";
 
-/** What `podpath agent` is told. The defaults are Flannel's where Flannel has the option. */
+/** What `podpath agent` is told. Names are Flannel's where Flannel has the option; the defaults are DEFAULT_OPTIONS. */
 export interface AgentOptions {
-  /** Default `http://127.0.0.1:4001,http://127.0.0.1:2379`, as Flannel's. */
   readonly etcdEndpoints: readonly string[];
-  /** Default `/coreos.com/network`. */
   readonly etcdPrefix: string;
-  readonly etcdCafile?: string;
-  readonly etcdCertfile?: string;
-  readonly etcdKeyfile?: string;
-  readonly etcdUsername?: string;
-  readonly etcdPassword?: string;
-  /** Names or addresses of interfaces, the first that is there wins. Default: the default route's. */
+  readonly etcdCafile?: string | undefined;
+  readonly etcdCertfile?: string | undefined;
+  readonly etcdKeyfile?: string | undefined;
+  readonly etcdUsername?: string | undefined;
+  readonly etcdPassword?: string | undefined;
+  /** Names or addresses of interfaces, the first that is there wins. Empty: the default route's. */
   readonly iface: readonly string[];
-  /** The address published to the other nodes, when it is not the interface's own. */
-  readonly publicIp?: IpAddress;
-  /** Default `/run/flannel/subnet.env`. */
+  /** What the lease publishes instead of the interface's address: behind NAT. */
+  readonly publicIp?: Ipv4Address | undefined;
+  readonly publicIpv6?: Ipv6Address | undefined;
   readonly subnetFile: string;
-  /** Default false. */
   readonly ipMasq: boolean;
-  /** Default true. */
   readonly iptablesForwardRules: boolean;
-  /** Minutes before its end at which a lease is renewed; default 60. */
+  /** Minutes before its end at which the lease is renewed, 1 to 1439. */
   readonly subnetLeaseRenewMargin: number;
-  /** Serve CNI calls on this Unix socket; none: no CNI server. */
-  readonly cniSocket?: string;
-  /** Keep the nftables rules of Services; default true. */
+  /** Serve CNI calls on this Unix socket; undefined: do not. */
+  readonly cniSocket?: string | undefined;
+  /** Keep the nftables rules of Services. */
   readonly gateway: boolean;
   /** Masquerade what leaves by this device: the node is the way to the outside. */
-  readonly gatewayEgress?: string;
-  /** Default: the host's name. */
+  readonly gatewayEgress?: string | undefined;
+  /** The ranges of ClusterIPs; an address in them that no Service has is refused. */
+  readonly serviceCidrs: readonly Prefix[];
   readonly nodeName: string;
-  /** How long to wait between two passes over the whole kernel state when nothing happens; default 30 s. */
+  /** How long to wait between two looks at the whole kernel state when nothing tells of a change. */
   readonly resyncMs: number;
 }
+
+export const DEFAULT_OPTIONS: Omit<AgentOptions, "nodeName"> = {
+  etcdEndpoints: ["http://127.0.0.1:4001", "http://127.0.0.1:2379"],
+  etcdPrefix: "/coreos.com/network",
+  iface: [],
+  subnetFile: "/run/flannel/subnet.env",
+  ipMasq: false,
+  iptablesForwardRules: true,
+  subnetLeaseRenewMargin: 60,
+  gateway: true,
+  serviceCidrs: [],
+  resyncMs: 30_000,
+};

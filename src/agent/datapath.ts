@@ -1,0 +1,170 @@
+import type { Backend, ExternalInterface } from "../backend/index.ts";
+import type { Prefix } from "../formats/netip/index.ts";
+import type { RtnlEvent } from "../formats/netlink/index.ts";
+import { type Conflict, listHost, type ReconcileReport, reconcile, type StepFailure } from "../host/index.ts";
+import type { Rtnl } from "../kernel/index.ts";
+import type { Lease } from "../subnet/index.ts";
+import { AgentError } from "./errors.ts";
+import { describeInterface, type InterfaceOptions } from "./external-interface.ts";
+import type { Log } from "./log.ts";
+import type { PeerSet } from "./peer-set.ts";
+import { Retries } from "./retries.ts";
+import { type Interest, mayMatter } from "./triggers.ts";
+
+/** The whole of the node, as opposed to one of its peers, in retries and failures. */
+const NODE = "this node";
+
+export interface DatapathOptions {
+  readonly rtnl: Rtnl;
+  readonly backend: Backend;
+  /** As chosen at the start; its index and MTU are looked up afresh each time. */
+  readonly external: ExternalInterface;
+  readonly interfaceOptions: InterfaceOptions;
+  readonly peers: PeerSet;
+  readonly own: Lease;
+  readonly ranges: readonly Prefix[];
+  readonly log: Log;
+}
+
+export interface DatapathStatus {
+  readonly peers: number;
+  /** Changes the kernel took since the first pass. */
+  readonly changes: number;
+  readonly passes: number;
+  readonly failures: readonly { readonly of: string; readonly why: string }[];
+  readonly conflicts: readonly Conflict[];
+}
+
+/** The backend's devices and all peers in the kernel: one pass makes them what the leases say, from whatever is. */
+export class Datapath {
+  readonly #options: DatapathOptions;
+  readonly #retries = new Retries({ firstMs: 500, lastMs: 60_000 });
+  readonly #counts = { changes: 0, passes: 0, busyPasses: 0 };
+  #own: Lease;
+  #devices: ReadonlySet<number> = new Set();
+  #failures: readonly StepFailure[] = [];
+  #conflicts: readonly Conflict[] = [];
+  #saidOfInterface: string | undefined;
+
+  constructor(options: DatapathOptions) {
+    this.#options = options;
+    this.#own = options.own;
+  }
+
+  setOwn(own: Lease): void {
+    this.#own = own;
+    this.retryNow();
+  }
+
+  /** What failed is tried in the next pass: the leases have changed, so the reason may be gone. */
+  retryNow(): void {
+    this.#retries.keepOnly(new Set());
+  }
+
+  /** Does not throw: what failed is logged, and tried again at `retryAtMs`. */
+  async pass(): Promise<{ readonly retryAtMs?: number | undefined }> {
+    const { log, peers } = this.#options;
+    const now = Date.now();
+    this.#counts.passes++;
+    const waiting = new Set<string>();
+    try {
+      const report = await this.#reconcile(now, waiting);
+      this.#note(report);
+      this.#failures = report.failures;
+    } catch (error) {
+      this.#failures = [{ of: NODE, error }];
+    }
+    for (const { of, error } of this.#failures) {
+      const attempts = this.#retries.failed(of, now);
+      // Now, and then more and more seldom.
+      if (Number.isInteger(Math.log2(attempts)))
+        log.warn({ err: error, attempts }, `cannot program ${of}: ${why(error)}`);
+    }
+    this.#retries.keepOnly(new Set([...this.#failures.map((failure) => failure.of), ...waiting]));
+    const times = [this.#retries.nextAt(), peers.nextChangeAt(now)].filter((at) => at !== undefined);
+    return { retryAtMs: times.length > 0 ? Math.min(...times) : undefined };
+  }
+
+  /** The failure of the last pass as a whole, which a start does not survive. */
+  get fatal(): unknown {
+    return this.#failures.find((failure) => failure.of === NODE)?.error;
+  }
+
+  async #reconcile(now: number, waiting: Set<string>): Promise<ReconcileReport> {
+    const { rtnl, backend, peers } = this.#options;
+    const before = listHost(rtnl);
+    const external = this.#external(before);
+    const made = backend.ensureDevices(external, this.#own.attrs);
+    const actual = made.length > 0 ? listHost(rtnl) : before;
+    const wanted = backend.wanted(this.#own, peers.current(now), external, actual);
+    this.#devices = new Set([external.index, ...wanted.devices.map((device) => device.index)]);
+    return reconcile(rtnl, wanted, {
+      actual,
+      skip: ({ of }) => {
+        const isWaiting = this.#retries.isWaiting(of, now);
+        if (isWaiting) waiting.add(of);
+        return isWaiting;
+      },
+    });
+  }
+
+  /** The interface chosen at the start, with its addresses of then: the lease tells them to the others. */
+  #external(listing: Parameters<typeof describeInterface>[0]): ExternalInterface {
+    const { external, interfaceOptions, log } = this.#options;
+    const now = describeInterface(listing, external.name, interfaceOptions);
+    if (!now) throw new AgentError(`interface ${external.name} is not there`);
+    const changed =
+      now.address && now.address !== external.address
+        ? `the address of ${external.name} is ${now.address} now and was ${external.address}; restart the agent to use it`
+        : undefined;
+    if (changed && changed !== this.#saidOfInterface) log.warn({ interface: external.name }, changed);
+    this.#saidOfInterface = changed;
+    return { ...external, index: now.index, mtuBytes: now.mtuBytes };
+  }
+
+  #note({ applied, conflicts }: ReconcileReport): void {
+    const { log } = this.#options;
+    this.#counts.changes += applied.length;
+    this.#counts.busyPasses = applied.length > 0 ? this.#counts.busyPasses + 1 : 0;
+    if (applied.length > 0) {
+      const kinds: Record<string, number> = {};
+      for (const { change } of applied) kinds[change] = (kinds[change] ?? 0) + 1;
+      log.info({ ...kinds }, `kernel state brought up to date: ${applied.length} changes`);
+    }
+    for (const { of, why } of conflicts)
+      if (!this.#conflicts.some((old) => old.of === of && old.why === why)) log.warn({}, `cannot reach ${of}: ${why}`);
+    this.#conflicts = conflicts;
+  }
+
+  /** How soon to look after an event, or undefined when it says nothing of ours. */
+  delayAfter(event: RtnlEvent): number | undefined {
+    return mayMatter(event, this.#interest()) ? this.eventDelayMs : undefined;
+  }
+
+  /**
+   * Long enough for the rest of a burst to arrive. Against somebody who undoes what we do as fast as we do it, a
+   * second, so that the two do not fill the machine.
+   */
+  get eventDelayMs(): number {
+    return this.#counts.busyPasses > 10 ? 1000 : 20;
+  }
+
+  #interest(): Interest {
+    const { backend, external, ranges } = this.#options;
+    return { names: [external.name, ...backend.deviceNames], indexes: this.#devices, ranges };
+  }
+
+  status(): DatapathStatus {
+    return {
+      peers: this.#options.peers.current(Date.now()).length,
+      changes: this.#counts.changes,
+      passes: this.#counts.passes,
+      failures: this.#failures.map(({ of, error }) => ({ of, why: why(error) })),
+      conflicts: this.#conflicts,
+    };
+  }
+}
+
+function why(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,195 @@
+// A node's start, in the order in which things can go wrong: what only looks comes before what changes something, and
+// each change pushes its inverse.
+//
+//   config -> interface -> backend -> leases -> device -> lease -> peers -> forwarding -> nft -> CNI -> subnet.env -> ready
+//
+// From then on the datapath belongs to the cluster: nothing undoes it, whatever becomes of this process.
+import { type Backend, type ExternalInterface, openBackend } from "../backend/index.ts";
+import { formatSubnetKey, type NetworkConfig } from "../formats/flannel/index.ts";
+import { formatPrefix, type IpFamily } from "../formats/netip/index.ts";
+import { Gateway } from "../gateway/index.ts";
+import { listHost } from "../host/index.ts";
+import { Nft, Rtnl, watchRtnl } from "../kernel/index.ts";
+import type { Store } from "../store/index.ts";
+import { type Lease, SubnetManager } from "../subnet/index.ts";
+import type { AgentHooks, AgentStatus, ReadyReport } from "./agent.ts";
+import { startCniServer } from "./cni-server.ts";
+import { Datapath } from "./datapath.ts";
+import { AgentError } from "./errors.ts";
+import { chooseInterface, describeInterface, type InterfaceOptions } from "./external-interface.ts";
+import { LeaseFeed } from "./lease-feed.ts";
+import { ReconcileLoop } from "./loop.ts";
+import type { AgentOptions } from "./options.ts";
+import { OwnLease } from "./own-lease.ts";
+import { leaseKey, PeerSet } from "./peer-set.ts";
+import { ensureForwarding } from "./preflight.ts";
+import { previousSubnets } from "./subnet-file.ts";
+import type { Undo } from "./undo.ts";
+
+export interface StartOptions {
+  readonly options: AgentOptions;
+  readonly hooks: AgentHooks;
+  readonly store: Store;
+  readonly signal: AbortSignal;
+  /** What the start makes, to be undone if it fails. */
+  readonly made: Undo;
+  /** What the start opens, to be closed at the end. */
+  readonly open: Undo;
+}
+
+export interface RunningNode {
+  readonly report: ReadyReport;
+  readonly status: () => AgentStatus;
+  /** Keeps everything as it should be until the signal. */
+  run(): Promise<void>;
+}
+
+export async function startNode(start: StartOptions): Promise<RunningNode> {
+  const { options, hooks, store, made, open } = start;
+  const { log } = hooks;
+  const stop = new AbortController();
+  open.push("stop watching", () => stop.abort());
+  const signal = AbortSignal.any([start.signal, stop.signal]);
+
+  const subnets = new SubnetManager({ store, prefix: options.etcdPrefix, log });
+  const network = await subnets.networkConfig(signal);
+  const rtnl = open.use("close rtnetlink", Rtnl.open());
+  const interfaceOptions: InterfaceOptions = {
+    iface: options.iface,
+    ...(options.publicIp && { publicIp: options.publicIp }),
+    ...(options.publicIpv6 && { publicIpv6: options.publicIpv6 }),
+    families: familiesOf(network),
+  };
+  const external = findInterface(rtnl, interfaceOptions, hooks);
+  const backend = openBackend({ rtnl, network, log });
+
+  const feed = new LeaseFeed(subnets, signal);
+  const leases = await feed.first;
+  const attrs = backend.leaseAttrs(external, leases);
+  const had = backend.deviceNames.some((name) => rtnl.link(name));
+  if (!had) made.push(`delete ${backend.deviceNames.join(", ")}`, () => backend.removeDevices());
+  backend.ensureDevices(external, attrs);
+  const own = await subnets.acquire(attrs, previousSubnets(options.subnetFile));
+  if (!leases.some((lease) => leaseKey(lease) === leaseKey(own)))
+    made.push(`release subnet ${leaseKey(own)}`, () =>
+      store.delete(`${options.etcdPrefix}/subnets/${formatSubnetKey(own)}`),
+    );
+
+  const peers = new PeerSet(own);
+  const ranges = [network.ipv4?.network, network.ipv6?.network].filter((range) => range !== undefined);
+  const datapath = new Datapath({ rtnl, backend, external, interfaceOptions, peers, own, ranges, log });
+  const loop = new ReconcileLoop(() => datapath.pass(), options.resyncMs);
+  open.use(
+    "stop watching rtnetlink",
+    // Before the first listing, so that nothing changes unseen between the two.
+    watchRtnl(
+      undefined,
+      (event) => {
+        const delay = datapath.delayAfter(event);
+        if (delay !== undefined) loop.trigger(delay);
+      },
+      () => loop.trigger(datapath.eventDelayMs),
+    ),
+  );
+  feed.listen((now) => {
+    peers.update(now, Date.now());
+    datapath.retryNow();
+    loop.trigger();
+  });
+  await datapath.pass();
+  if (datapath.fatal) throw datapath.fatal;
+
+  for (const family of familiesOf(network)) {
+    const undo = ensureForwarding(family);
+    if (undo) made.push("turn forwarding off again", undo);
+  }
+  const lease = new OwnLease({ ...start, network, backend, external, own, log });
+  const nft = openNft(start);
+  if (nft) lease.useMasquerade(nft);
+  if (options.cniSocket) await startCni(options.cniSocket, start);
+  lease.writeSubnetFile();
+
+  const gateway = nft && options.gateway ? newGateway(nft, network, start) : undefined;
+  const report = describe(options, external, backend, own);
+  return {
+    report,
+    status: () => ({
+      ...describe(options, external, backend, lease.lease),
+      datapath: datapath.status(),
+      store: store.state(),
+      skippedLeases: subnets.skipped,
+      ...(gateway && { gateway: gatewayStatus(gateway) }),
+    }),
+    run: async () => {
+      const onChange = (renewed: Lease): void => {
+        lease.set(renewed);
+        peers.setOwn(renewed);
+        datapath.setOwn(renewed);
+        loop.trigger();
+      };
+      const marginMs = options.subnetLeaseRenewMargin * 60_000;
+      const parts = [feed.done, subnets.keep(own, signal, marginMs, onChange), loop.run(signal), gateway?.run(signal)];
+      // None of them ends before the signal but by a bug; then the process ends, its supervisor starts it again, and
+      // the datapath goes on meanwhile.
+      await Promise.all(parts);
+    },
+  };
+}
+
+function familiesOf(network: NetworkConfig): IpFamily[] {
+  return [...(network.ipv4 ? [4 as const] : []), ...(network.ipv6 ? [6 as const] : [])];
+}
+
+function findInterface(rtnl: Rtnl, options: InterfaceOptions, { log }: AgentHooks): ExternalInterface {
+  const listing = listHost(rtnl);
+  const { name, why } = chooseInterface(listing, options);
+  const external = describeInterface(listing, name, options);
+  if (!external) throw new AgentError(`Cannot use interface ${name}: it went away while it was being looked at`);
+  log.info({ ...external }, `using interface ${name}: ${why}`);
+  return external;
+}
+
+/** undefined when nothing needs it: neither masquerade nor forward rules nor the gateway are wanted. */
+function openNft({ options, open }: StartOptions): Nft | undefined {
+  if (!options.ipMasq && !options.iptablesForwardRules && !options.gateway) return undefined;
+  return open.use("close nft", Nft.open());
+}
+
+async function startCni(socketPath: string, { hooks, open }: StartOptions): Promise<void> {
+  const log = (level: "debug" | "info" | "warn" | "error", message: string, fields: object = {}): void =>
+    hooks.log[level](fields, message);
+  open.use("close the CNI socket", await startCniServer({ socketPath, log }));
+}
+
+function newGateway(nft: Nft, network: NetworkConfig, { options, hooks, store }: StartOptions): Gateway {
+  return new Gateway({
+    nft,
+    store,
+    families: familiesOf(network),
+    clusterCidrs: [network.ipv4?.network, network.ipv6?.network].filter((range) => range !== undefined),
+    serviceCidrs: options.serviceCidrs,
+    nodeName: options.nodeName,
+    ...(options.gatewayEgress && { egress: { device: options.gatewayEgress } }),
+    log: hooks.log,
+  });
+}
+
+function gatewayStatus(gateway: Gateway): NonNullable<AgentStatus["gateway"]> {
+  const status = gateway.status();
+  return { ...status, badValues: Object.fromEntries(status.badValues) };
+}
+
+function describe(options: AgentOptions, external: ExternalInterface, backend: Backend, own: Lease): ReadyReport {
+  return {
+    ready: true,
+    pid: process.pid,
+    node: options.nodeName,
+    ...(own.subnet && { subnet: formatPrefix(own.subnet) }),
+    ...(own.ipv6Subnet && { ipv6Subnet: formatPrefix(own.ipv6Subnet) }),
+    interface: external.name,
+    publicIp: own.attrs.publicIp,
+    backend: backend.type,
+    devices: backend.deviceNames,
+    mtu: backend.mtuBytes(external),
+  };
+}

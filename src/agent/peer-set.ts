@@ -1,0 +1,53 @@
+import { formatPrefix, prefixesOverlap } from "../formats/netip/index.ts";
+import type { Lease } from "../subnet/index.ts";
+
+/** How long peers are kept after the store had forgotten our own lease: every agent takes its own again by then. */
+const HOLD_MS = 60_000;
+
+/**
+ * The other nodes' leases, from whole sets of leases. A set without our own lease comes from a store that lost its
+ * data; whoever else is missing in it may be as alive as we are, so nobody is let go until some time after.
+ */
+export class PeerSet {
+  #own: Lease;
+  #peers: readonly Lease[] = [];
+  /** Leases that are missing only since ours was. */
+  #held: readonly Lease[] = [];
+  #holdUntil = 0;
+
+  constructor(own: Lease) {
+    this.#own = own;
+  }
+
+  setOwn(own: Lease): void {
+    this.#own = own;
+  }
+
+  update(leases: readonly Lease[], now: number): void {
+    const isOwn = (lease: Lease): boolean => leaseKey(lease) === leaseKey(this.#own);
+    const known = this.current(now);
+    if (!leases.some(isOwn)) this.#holdUntil = now + HOLD_MS;
+    this.#peers = leases.filter((lease) => !isOwn(lease));
+    this.#held =
+      now < this.#holdUntil ? known.filter((lease) => !this.#peers.some((peer) => inTheWay(peer, lease))) : [];
+  }
+
+  current(now: number): readonly Lease[] {
+    return now < this.#holdUntil ? [...this.#peers, ...this.#held] : this.#peers;
+  }
+
+  /** When current() changes by itself; undefined: it does not. */
+  nextChangeAt(now: number): number | undefined {
+    return this.#held.length > 0 && now < this.#holdUntil ? this.#holdUntil : undefined;
+  }
+}
+
+export function leaseKey(lease: Lease): string {
+  return [lease.subnet, lease.ipv6Subnet].map((prefix) => (prefix ? formatPrefix(prefix) : "-")).join(" ");
+}
+
+function inTheWay(a: Lease, b: Lease): boolean {
+  const overlap = (x: Lease["subnet"], y: Lease["subnet"]): boolean =>
+    x !== undefined && y !== undefined && prefixesOverlap(x, y);
+  return overlap(a.subnet, b.subnet) || overlap(a.ipv6Subnet, b.ipv6Subnet);
+}

@@ -1,0 +1,42 @@
+import { readFileSync } from "node:fs";
+import type { IpFamily } from "../formats/netip/index.ts";
+import { readSysctl, writeSysctl } from "../kernel/index.ts";
+import { AgentError } from "./errors.ts";
+
+// include/uapi/linux/capability.h
+const CAP_NET_ADMIN = 12n;
+
+const FORWARDING = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
+
+/** @throws {AgentError} when this process may not configure the network */
+export function requireNetAdmin(status: string = readFileSync("/proc/self/status", "utf8")): void {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
+  if (effective !== undefined && (BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) return;
+  throw new AgentError(
+    "Cannot configure this node's network: the process lacks CAP_NET_ADMIN; run it as root, or grant the capability " +
+      "(AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW in a systemd unit, securityContext.capabilities in Kubernetes)",
+  );
+}
+
+/**
+ * Lets the kernel forward packets, without which no pod reaches anything. Returns the undo, if it changed something.
+ * @throws {AgentError}
+ */
+export function ensureForwarding(family: IpFamily): (() => void) | undefined {
+  const name = FORWARDING[family];
+  const before = readSysctl(name);
+  if (before === "1") return undefined;
+  try {
+    writeSysctl(name, 1);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const setting = name.replaceAll("/", ".");
+    throw new AgentError(
+      `Cannot turn on packet forwarding (${setting}): ${why}; set it yourself: sysctl -w ${setting}=1`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return before === undefined ? undefined : () => writeSysctl(name, before);
+}

@@ -1,0 +1,37 @@
+import { type Prefix, prefixContains } from "../formats/netip/index.ts";
+import type { RtnlEvent } from "../formats/netlink/index.ts";
+import { RTPROT_PODPATH } from "../host/index.ts";
+
+/** What the datapath stands on and consists of. */
+export interface Interest {
+  /** The external interface and the backend's devices. */
+  readonly names: readonly string[];
+  /** The same as they are numbered now. */
+  readonly indexes: ReadonlySet<number>;
+  /** The cluster's network. */
+  readonly ranges: readonly Prefix[];
+}
+
+/**
+ * Whether the datapath may be another after this event, so that it is worth a look. Pods come and go on the same
+ * node and talk to their neighbours; none of that is.
+ */
+export function mayMatter(event: RtnlEvent, interest: Interest): boolean {
+  switch (event.of) {
+    case "link":
+      return interest.names.includes(event.link.name) || interest.indexes.has(event.link.index);
+    case "address":
+      return interest.indexes.has(event.address.index);
+    case "neighbour":
+      return interest.indexes.has(event.neighbour.index);
+    case "fdb":
+      return interest.indexes.has(event.fdb.index);
+    case "nexthop":
+      return event.nexthop.oif !== undefined && interest.indexes.has(event.nexthop.oif);
+    case "route": {
+      const { dst, oif, protocol } = event.route;
+      if (protocol === RTPROT_PODPATH || (oif !== undefined && interest.indexes.has(oif))) return true;
+      return dst !== undefined && interest.ranges.some((range) => prefixContains(range, dst.address));
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import { type DestinationStream, destination, type Logger, pino } from "pino";
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const STDERR = 2;
+
+/** JSON lines on stderr; on a terminal, the same as one readable line each. */
+export function createLog(name: string, level: LogLevel): Logger {
+  const stream = process.stderr.isTTY ? readable() : jsonLines();
+  // No error object of a library may carry a secret into the log.
+  const redact = { paths: ["password", "*.password", "key", "*.key", "err.metadata"], censor: "(hidden)" };
+  return pino({ name, level, redact, base: { pid: process.pid }, timestamp: () => `,"time":"${now()}"` }, stream);
+}
+
+function now(): string {
+  return new Date().toISOString();
+}
+
+function jsonLines(): DestinationStream {
+  // Whoever read the log may end before us; that is no reason to end.
+  return destination({ fd: STDERR, sync: true }).on("error", () => {});
+}
+
+function readable(): DestinationStream {
+  return {
+    write: (line) => {
+      process.stderr.write(toReadable(line));
+    },
+  };
+}
+
+/** `20:15:01.123 warn  message  key=value …` */
+export function toReadable(line: string): string {
+  const { level, time, msg, name: _name, pid: _pid, err, ...fields } = JSON.parse(line) as Record<string, unknown>;
+  const clock = typeof time === "string" ? time.slice(11, 23) : "";
+  const label = pino.levels.labels[Number(level)] ?? String(level);
+  const rest = Object.entries(fields).map(
+    ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+  const why = typeof err === "object" && err !== null && "message" in err ? [`err=${JSON.stringify(err.message)}`] : [];
+  return `${[clock, label.padEnd(5), String(msg ?? ""), ...rest, ...why].join(" ")}\n`;
+}
