@@ -110,7 +110,9 @@ export function createNetNs(path: string): void {
 export function nameNetNs(ns: NetNs, path: string): void {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, "", { flag: "wx", mode: 0o444 });
-  check(mount(`/proc/self/fd/${ns.fd}`, path, "none", MS_BIND, null), "bind-mount a network namespace on", path);
+  const mounted = mount(`/proc/self/fd/${ns.fd}`, path, "none", MS_BIND, null);
+  if (mounted < 0) rmSync(path, { force: true });
+  check(mounted, "bind-mount a network namespace on", path);
 }
 
 /** A new namespace that has no name: it lives as long as something holds it. */

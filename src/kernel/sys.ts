@@ -208,8 +208,8 @@ export function takeSocketError(fd: number): number {
 /** Why a watch had to be restarted: the socket's pending errno, 0 when it has none (a device that is down). */
 export type OnWatchError = (errno: number) => void;
 
-// libuv's handle belongs to a JavaScript object that nothing else refers to: what is not in here is collected, and its
-// events stop without a word.
+// libuv's handle belongs to a JavaScript object that need not be referred to from anywhere: one that is collected takes
+// its events along without a word. What is in here stays.
 const watching = new Set<object>();
 
 /** How long a watch waits before it starts again after its `failures`-th error in a row. */
