@@ -16,3 +16,8 @@ export function labPrograms(): LabPrograms {
 export function supervisorProgram(): string {
   return beside("lab-supervisor.js");
 }
+
+/** The beginning of the command line that runs the scenarios inside the lab. */
+export function scenarioRunner(): string[] {
+  return [process.execPath, beside("lab-scenario-runner.js")];
+}

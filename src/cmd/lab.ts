@@ -1,6 +1,8 @@
 import { Command } from "commander";
 import { addControlCommands } from "./lab-control.ts";
 import { addExecCommands } from "./lab-exec.ts";
+import { addScenariosCommand } from "./lab-scenarios.ts";
+import { addStartCommand } from "./lab-start.ts";
 import { addUpCommands } from "./lab-up.ts";
 
 /** `podpath lab …`. */
@@ -9,6 +11,8 @@ export function labCommand(): Command {
     .description("a whole cluster on this machine, in namespaces")
     .enablePositionalOptions();
   addUpCommands(lab);
+  addScenariosCommand(lab);
+  addStartCommand(lab);
   addControlCommands(lab);
   addExecCommands(lab);
   return lab;

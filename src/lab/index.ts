@@ -6,6 +6,7 @@
  * lines, sockets and files. Nothing of it touches the machine's own network.
  */
 import type { LabPrograms } from "./programs.ts";
+import type { FromRunner, ScenariosRequest } from "./scenarios/messages.ts";
 
 export { askControl, isNotRunning, labInfo, runningLabs, theLab } from "./control.ts";
 export { endLab } from "./end.ts";
@@ -16,6 +17,8 @@ export { logFile, logNames } from "./logs.ts";
 export { type ManifestFile, readWorkload } from "./manifest.ts";
 export type * from "./messages.ts";
 export { childEnvironment, type LabPrograms } from "./programs.ts";
+export type { FromRunner, ScenarioResult, ScenariosRequest } from "./scenarios/messages.ts";
+export { startScenarios } from "./scenarios/start.ts";
 export { type StateDir, stateDir, stateRoot } from "./state-dir.ts";
 export { formatLab } from "./table.ts";
 export { MAX_NODES } from "./topology.ts";
@@ -24,4 +27,10 @@ export { MAX_NODES } from "./topology.ts";
 export async function runSupervisor(path: string, rootless: boolean, programs: LabPrograms): Promise<void> {
   const supervisor = await import("./supervisor.ts");
   supervisor.runSupervisor(path, rootless, programs);
+}
+
+/** The scenarios' runner, inside the lab. */
+export async function runScenarios(request: ScenariosRequest, say: (message: FromRunner) => void): Promise<void> {
+  const runner = await import("./scenarios/runner.ts");
+  await runner.runScenarios(request, say);
 }

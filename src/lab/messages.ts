@@ -77,6 +77,8 @@ export interface ContainerInfo {
   /** The container's process 1, as the lab counts. */
   readonly pid?: number;
   readonly state: "running" | "ended";
+  /** It runs the lab's own echo server: it has no command of its own. */
+  readonly isEcho: boolean;
   readonly ports: readonly { readonly port: number; readonly protocol: string }[];
 }
 

@@ -38,7 +38,7 @@ export class RunningContainer {
     const { container, podPid, logFile } = options;
     mkdirSync(dirname(logFile), { recursive: true });
     const log = openSync(logFile, "a", 0o600);
-    const isEcho = container.command === undefined && container.args === undefined;
+    const isEcho = runsEcho(container);
     const script = [
       "set -e",
       mountScript(mounts(options.programFolder)),
@@ -69,8 +69,9 @@ export class RunningContainer {
     return {
       name: this.container.name,
       state: isRunning ? "running" : "ended",
+      isEcho: runsEcho(this.container),
       ...(init === undefined ? {} : { pid: init }),
-      ports: this.container.ports.map(({ containerPort, protocol }) => ({ port: containerPort, protocol })),
+      ports: portsOf(this.container),
     };
   }
 
@@ -88,9 +89,18 @@ function mounts(programFolder: string): (Mount & { optional?: boolean })[] {
   ];
 }
 
+function runsEcho({ command, args }: Container): boolean {
+  return command === undefined && args === undefined;
+}
+
+/** What it says it listens on; an echo server that says nothing listens on 8080. */
+function portsOf(container: Container): ContainerInfo["ports"] {
+  const ports = container.ports.map(({ containerPort, protocol }) => ({ port: containerPort, protocol }));
+  return ports.length === 0 && runsEcho(container) ? [{ port: 8080, protocol: "TCP" }] : ports;
+}
+
 function echoCommand({ container, defaultCommand }: ContainerOptions): string[] {
-  const ports = [...new Set(container.ports.map(({ containerPort }) => containerPort))];
-  return [...defaultCommand, ...(ports.length > 0 ? ports : [8080]).map(String)];
+  return [...defaultCommand, ...new Set(portsOf(container).map(({ port }) => String(port)))];
 }
 
 function untilSaid(child: ChildProcess, word: string, name: string): Promise<void> {
