@@ -42,7 +42,7 @@ function parseProtocol(text: string, list: readonly ProbeProtocol[]): ProbeProto
 
 /** @returns whether everything is as the walks say */
 export async function scenarios(info: LabInfo, options: ScenariosOptions): Promise<boolean> {
-  const { podpath: _, container, ...rest } = labPrograms();
+  const { container } = labPrograms();
   const results: ScenarioResult[] = [];
   const skipped: { number: number; title: string; reason: string }[] = [];
   const request = {

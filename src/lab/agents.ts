@@ -1,5 +1,6 @@
 // `podpath agent` on each node that has one, and what it says when it is ready.
 import { join } from "node:path";
+import { formatPrefix } from "../formats/netip/index.ts";
 import { Daemon } from "./daemon.ts";
 import { LabError } from "./errors.ts";
 import { lastLine } from "./logs.ts";
@@ -7,7 +8,7 @@ import type { LabNode } from "./node.ts";
 import type { LabPrograms } from "./programs.ts";
 import type { StateDir } from "./state-dir.ts";
 import { STORE_ENDPOINT } from "./store-node.ts";
-import { STORE_PREFIX } from "./topology.ts";
+import { SERVICE_CIDR, STORE_PREFIX } from "./topology.ts";
 
 /** In the node's own /run. */
 export const CNI_SOCKET = "/run/podpath/cni.sock";
@@ -37,7 +38,7 @@ export function startAgent(node: LabNode, dir: StateDir, { podpath }: LabProgram
     nodePid: anchor.pid,
     argv: [
       ...[...podpath, "agent", "--etcd-endpoints", STORE_ENDPOINT, "--etcd-prefix", STORE_PREFIX],
-      ...["--iface", "eth0", "--ip-masq", "--node-name", plan.name],
+      ...["--iface", "eth0", "--ip-masq", "--node-name", plan.name, "--service-cidr", formatPrefix(SERVICE_CIDR)],
       ...(plan.role === "gateway" ? ["--gateway-egress", "eth1"] : ["--cni-socket", CNI_SOCKET]),
     ],
     logFile,
