@@ -1,14 +1,172 @@
+// CNI calls for the agent's node. All kernel work is synchronous and so one call's at a time; what is waited for (a
+// lock, somebody else's IPAM plugin, a device's end) another call may use. Calls for one container keep their order.
+import { mkdirSync, rmSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
+import type { BaseLogger } from "pino";
+import { CNI_ERROR, CniError, formatError, toCniError } from "../formats/cni/index.ts";
+import { isNotFound } from "../kernel/index.ts";
+import { type PluginReply, type PluginRequest, runPlugin } from "../plugins/index.ts";
+import { formatCniReply, parseCniRequest } from "./cni-request.ts";
+
 export interface CniServerOptions {
-  /** Unix socket of the CNI server; created 0600 in a folder only root may enter. */
+  /** Unix socket of the CNI server; only its owner can connect (0600, and 0700 for a folder made for it). */
   readonly socketPath: string;
-  readonly log?: (
-    level: "debug" | "info" | "warn" | "error",
-    message: string,
-    fields?: Record<string, unknown>,
-  ) => void;
+  readonly log?: Pick<BaseLogger, "debug" | "info" | "warn" | "error">;
+  /** What a request may take in bytes and, until it is whole, in time. */
+  readonly maxRequestBytes?: number;
+  readonly requestTimeoutMs?: number;
 }
 
-/** Serves CNI calls of the tiny client, one at a time, until disposed. Takes over a dead agent's socket file. */
+// A configuration is some hundred bytes; prevResult and valid-attachments of a full node some hundred kilobytes.
+const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
+const REQUEST_TIMEOUT_MS = 30_000;
+const MAX_CONNECTIONS = 1024;
+
+/**
+ * Serves the tiny client until disposed; then the calls under way are finished first. A dead agent's socket is taken
+ * over. @throws when another process serves it
+ */
 export async function startCniServer(options: CniServerOptions): Promise<AsyncDisposable> {
-  throw new Error(`Cannot listen on ${options.socketPath}: not written yet`);
+  const { socketPath } = options;
+  mkdirSync(dirname(socketPath), { recursive: true, mode: 0o700 });
+  if (await isServed(socketPath))
+    throw new Error(`Cannot listen on ${socketPath}: another agent does; stop it, or give --cni-socket another path`);
+  rmSync(socketPath, { force: true });
+  const calls = new Calls(options);
+  const server = createServer({ allowHalfOpen: true }, (socket) => calls.take(socket));
+  server.maxConnections = MAX_CONNECTIONS;
+  await listen(server, socketPath);
+  options.log?.info({ socketPath }, "serving CNI calls");
+  return {
+    async [Symbol.asyncDispose]() {
+      server.close(); // which removes the socket too
+      await calls.finished();
+    },
+  };
+}
+
+async function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path, () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on("error", (e: NodeJS.ErrnoException) => {
+      if (isNotFound(e) || e.code === "ECONNREFUSED") resolve(false);
+      else reject(new Error(`Cannot listen on ${path}: ${e.message}`, { cause: e }));
+    });
+  });
+}
+
+/** bind() is in listen() itself, so that the file never exists with wider permissions. */
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (e) => reject(new Error(`Cannot listen on ${path}: ${e.message}`, { cause: e })));
+    const umask = process.umask(0o177);
+    try {
+      server.listen(path, resolve);
+    } finally {
+      process.umask(umask);
+    }
+  });
+}
+
+class Calls {
+  readonly #options: CniServerOptions;
+  /** The last call of each container. */
+  readonly #last = new Map<string, Promise<unknown>>();
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(options: CniServerOptions) {
+    this.#options = options;
+  }
+
+  take(socket: Socket): void {
+    socket.on("error", () => {}); // a client that went away; deliver() sees it where it matters
+    const call = this.#serve(socket).finally(() => this.#running.delete(call));
+    this.#running.add(call);
+  }
+
+  async finished(): Promise<void> {
+    await Promise.allSettled(this.#running);
+  }
+
+  async #serve(socket: Socket): Promise<void> {
+    const start = performance.now();
+    try {
+      const request = parseCniRequest(await this.#receive(socket));
+      const reply = await this.#inOrder(request, () => runPlugin(request));
+      this.#tell(request, reply, performance.now() - start);
+      if ((await deliver(socket, reply)) || reply.exitCode !== 0 || request.env.CNI_COMMAND !== "ADD") return;
+      // Nobody knows of this attachment: it would stay until somebody DELs a container he believes was never added.
+      this.#options.log?.warn(fieldsOf(request), "the client went away before the result of its ADD: undoing it");
+      const env = { ...request.env, CNI_COMMAND: "DEL" };
+      const undone = await this.#inOrder(request, () => runPlugin({ ...request, env }));
+      if (undone.exitCode !== 0) this.#options.log?.error(fieldsOf(request), undone.stdout);
+    } catch (e) {
+      const error = toCniError(e);
+      this.#options.log?.warn({ code: error.code }, error.message);
+      await deliver(socket, { exitCode: 1, stdout: formatError(error), stderr: "" });
+    } finally {
+      socket.destroy();
+    }
+  }
+
+  #receive(socket: Socket): Promise<Buffer> {
+    const { maxRequestBytes = MAX_REQUEST_BYTES, requestTimeoutMs = REQUEST_TIMEOUT_MS } = this.#options;
+    return new Promise((resolve, reject) => {
+      const parts: Buffer[] = [];
+      let bytes = 0;
+      const fail = (why: string): void => {
+        clearTimeout(timer);
+        reject(new CniError(CNI_ERROR.io, `Cannot read the CNI client's request: ${why}`));
+      };
+      const timer = setTimeout(() => fail(`not whole after ${requestTimeoutMs} ms`), requestTimeoutMs);
+      socket.on("data", (part: Buffer) => {
+        bytes += part.length;
+        if (bytes <= maxRequestBytes) parts.push(part);
+        else fail(`more than ${maxRequestBytes} bytes`);
+      });
+      socket.on("error", (e) => fail(e.message));
+      socket.on("end", () => {
+        clearTimeout(timer);
+        resolve(Buffer.concat(parts));
+      });
+    });
+  }
+
+  async #inOrder(request: PluginRequest, run: () => Promise<PluginReply>): Promise<PluginReply> {
+    const container = request.env.CNI_CONTAINERID ?? "";
+    const before = this.#last.get(container);
+    const reply = before === undefined ? run() : before.then(run); // runPlugin never rejects
+    this.#last.set(container, reply);
+    try {
+      return await reply;
+    } finally {
+      if (this.#last.get(container) === reply) this.#last.delete(container);
+    }
+  }
+
+  #tell(request: PluginRequest, reply: PluginReply, ms: number): void {
+    const fields = { ...fieldsOf(request), ms: Number(ms.toFixed(2)) };
+    const { log } = this.#options;
+    if (reply.exitCode === 0) log?.debug(fields, "CNI call");
+    else log?.warn(fields, `CNI call failed: ${reply.stdout}`);
+    for (const line of reply.stderr.split("\n")) if (line !== "") log?.info(fields, line);
+  }
+}
+
+function fieldsOf({ name, env }: PluginRequest): Record<string, unknown> {
+  return { plugin: name, command: env.CNI_COMMAND, containerId: env.CNI_CONTAINERID, ifName: env.CNI_IFNAME };
+}
+
+/** Whether the client was still there. */
+function deliver(socket: Socket, reply: PluginReply): Promise<boolean> {
+  return new Promise((resolve) => {
+    socket.on("error", () => resolve(false));
+    socket.on("close", () => resolve(false));
+    if (socket.destroyed) resolve(false);
+    else socket.end(formatCniReply(reply), () => resolve(true));
+  });
 }

@@ -9,6 +9,7 @@ export * from "./clock.ts";
 export * from "./conntrack.ts";
 export * from "./echo.ts";
 export * from "./errors.ts";
+export * from "./ffi-file.ts";
 export * from "./flock.ts";
 export * from "./mount.ts";
 export type { NetlinkTransport } from "./netlink.ts";
