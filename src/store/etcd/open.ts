@@ -1,5 +1,7 @@
 import type { Log } from "../log.ts";
 import type { Store } from "../store.ts";
+import { Connection } from "./connection.ts";
+import { EtcdStore } from "./etcd-store.ts";
 
 export interface EtcdTls {
   /** PEM. Without it the system's certificate authorities are trusted. */
@@ -20,5 +22,5 @@ export interface EtcdOptions {
 
 /** A Store in a real etcd, or in anything that speaks its v3 API. Does not wait for a connection. @throws {EtcdError} */
 export async function openEtcdStore(options: EtcdOptions): Promise<Store> {
-  throw new Error(`not yet: ${options.endpoints}`);
+  return new EtcdStore(new Connection(options), options.log);
 }
