@@ -156,9 +156,7 @@ function openNft({ options, open }: StartOptions): Nft | undefined {
 }
 
 async function startCni(socketPath: string, { hooks, open }: StartOptions): Promise<void> {
-  const log = (level: "debug" | "info" | "warn" | "error", message: string, fields: object = {}): void =>
-    hooks.log[level](fields, message);
-  open.use("close the CNI socket", await startCniServer({ socketPath, log }));
+  open.use("close the CNI socket", await startCniServer({ socketPath, log: hooks.log }));
 }
 
 function newGateway(nft: Nft, network: NetworkConfig, { options, hooks, store }: StartOptions): Gateway {
