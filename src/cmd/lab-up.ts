@@ -25,7 +25,6 @@ const collect = (value: string, list: readonly string[]): string[] => [...list, 
 /** The options of every command that starts a lab. */
 export function withUpOptions(command: Command): Command {
   return command
-    .option("--name <name>", "what to call it; labs of different names run side by side", "lab")
     .option("--nodes <n>", `how many nodes run pods, 1 to ${MAX_NODES}`, parseNodes, 2)
     .option("--etcd", "keep the leases in a real etcd (Debian: etcd-server) instead of the embedded store")
     .option(
@@ -45,6 +44,7 @@ function parseNodes(text: string): number {
 
 export function addUpCommands(lab: Command): void {
   withUpOptions(lab.command("up").description("bring a lab up"))
+    .option("--name <name>", "what to call it; labs of different names run side by side", "lab")
     .option("--foreground", "stay, and take the lab down on Ctrl-C")
     .action(up);
 }

@@ -10,12 +10,24 @@ export class LabError extends Error {
   }
 }
 
+/** There is a lab of that name already. */
+export class LabNameTaken extends LabError {
+  override name = "LabNameTaken";
+
+  constructor(labName: string) {
+    super(`start a lab called ${JSON.stringify(labName)}`, {
+      reason: "there is one already",
+      advice: "podpath lab ps shows it, podpath lab down ends it, --name NAME makes another",
+    });
+  }
+}
+
 /** What to tell people of anything thrown: its message, in one line. */
 export function reasonOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, " ");
 }
 
-/** The reason first, when it is the kernel's or a program's. */
+/** `ECONNREFUSED`, when it is the kernel's refusal. */
 export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
 }

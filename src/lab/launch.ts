@@ -11,7 +11,7 @@ import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { childrenOf, type Mount, mountScript, type ProcessId, processId, unshareArgv } from "../kernel/index.ts";
 import { askToEnd } from "./end.ts";
-import { LabError } from "./errors.ts";
+import { LabError, LabNameTaken } from "./errors.ts";
 import { readLines, writeLine } from "./json-lines.ts";
 import type { FromSupervisor, LabInfo, LabProcesses, LabSpec, Progress, ToSupervisor } from "./messages.ts";
 import { childEnvironment, missingPrograms } from "./programs.ts";
@@ -79,11 +79,7 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
   } catch (error) {
     kill(child);
     const code = await exited;
-    if (code === EXIT_LOCKED)
-      throw new LabError(`start a lab called ${JSON.stringify(spec.name)}`, {
-        reason: "there is one already",
-        advice: "podpath lab ps shows it, podpath lab down ends it, --name NAME makes another",
-      });
+    if (code === EXIT_LOCKED) throw new LabNameTaken(spec.name);
     rmSync(dir.path, { recursive: true, force: true });
     throw error;
   } finally {
