@@ -1,5 +1,6 @@
 // Paths between hosts and pods, measured in turns within one run. All figures are ratios to host → host, which is what
 // the machine can do without a pod network.
+import { spawnSync } from "node:child_process";
 import { median, ratioOfMedians } from "./statistics.mjs";
 import { Worker } from "./worker.mjs";
 
@@ -21,6 +22,8 @@ export const METRICS = [
  * @param {(text: string) => void} progress @param {AbortSignal} signal
  */
 export async function measureDatapath(lab, options, progress, signal) {
+  const { error } = spawnSync("iperf3", ["--version"]);
+  if (error) throw new Error(`Cannot run iperf3 (${error.code}): apt-get install iperf3`);
   const paths = lab.paths();
   const peers = new Peers(lab, options.twoCpus ? 1 : 0);
   const stop = () => peers.kill();
