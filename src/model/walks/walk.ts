@@ -33,6 +33,17 @@ export interface WalkHop {
   readonly madeBy: string;
 }
 
+/** A row of a walk's list. */
+export function hop(
+  [place, device, direction]: readonly [Place, DeviceRole, Direction],
+  stage: Stage,
+  changes: readonly ChangeKind[],
+  madeBy: string,
+  what: string,
+): WalkHop {
+  return { place, device, direction, stage, changes, madeBy, what };
+}
+
 export interface Walk {
   readonly number: 1 | 2 | 3 | 4 | 5 | 6;
   /** `pod-to-pod-other-host`: also the page's file name in docs/walks. */
