@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { pino } from "pino";
 import { parsePrefix } from "../formats/netip/index.ts";
 import { parseRuleset } from "../formats/nftables/index.ts";
@@ -12,9 +13,13 @@ import { FakeStore } from "./testing/fake-store.ts";
 
 const SPEC = "/podpath/services/specs/default/web";
 const SLICE = "/podpath/services/endpointslices/default/web-ipv4";
+const SLICE6 = "/podpath/services/endpointslices/default/web-ipv6";
 const VIP = "10.96.0.10";
+const VIP6 = "fd00:96::10";
 const NODE = "203.0.113.1";
+const NODE6 = "2001:db8::1";
 const POD = { a: "10.244.1.2", b: "10.244.1.3", c: "10.244.2.2" } as const;
+const POD6 = { a: "fd00:244:1::2", b: "fd00:244:1::3" } as const;
 const SILENT = pino({ level: "silent" });
 const skip = whyNot();
 
@@ -37,7 +42,7 @@ function service(spec: object = {}): object {
     metadata: { name: "web", namespace: "default" },
     spec: {
       type: "NodePort",
-      clusterIP: VIP,
+      clusterIPs: [VIP, VIP6],
       ports: [
         { name: "tcp", protocol: "TCP", port: 80, nodePort: 30080 },
         { name: "udp", protocol: "UDP", port: 80, nodePort: 30080 },
@@ -47,6 +52,17 @@ function service(spec: object = {}): object {
   };
 }
 
+const PORTS = [
+  { name: "tcp", protocol: "TCP", port: 8080 },
+  { name: "udp", protocol: "UDP", port: 8080 },
+];
+
+function slice6(...pods: readonly (keyof typeof POD6)[]): object {
+  const endpoints = pods.map((pod) => ({ addresses: [POD6[pod]], nodeName: "gateway" }));
+  const metadata = { name: "web-ipv6", namespace: "default", labels: { "kubernetes.io/service-name": "web" } };
+  return { ...slice(), metadata, addressType: "IPv6", endpoints };
+}
+
 function slice(...pods: readonly (keyof typeof POD)[]): object {
   return {
     apiVersion: "discovery.k8s.io/v1",
@@ -54,10 +70,7 @@ function slice(...pods: readonly (keyof typeof POD)[]): object {
     metadata: { name: "web-ipv4", namespace: "default", labels: { "kubernetes.io/service-name": "web" } },
     addressType: "IPv4",
     endpoints: pods.map((pod) => ({ addresses: [POD[pod]], nodeName: pod === "c" ? "node2" : "gateway" })),
-    ports: [
-      { name: "tcp", protocol: "TCP", port: 8080 },
-      { name: "udp", protocol: "UDP", port: 8080 },
-    ],
+    ports: PORTS,
   };
 }
 
@@ -87,12 +100,14 @@ describe("Gateway in the kernel", { skip, timeout: 60_000 }, () => {
     }`);
     store.put(SPEC, service());
     store.put(SLICE, slice("a", "c"));
+    store.put(SLICE6, slice6("a", "b"));
     gateway = new Gateway({
       nft,
       ns,
       store,
-      clusterCidrs: [parsePrefix("10.244.0.0/16")],
-      serviceCidrs: [parsePrefix("10.96.0.0/12")],
+      families: [4, 6],
+      clusterCidrs: [parsePrefix("10.244.0.0/16"), parsePrefix("fd00:244::/32")],
+      serviceCidrs: [parsePrefix("10.96.0.0/12"), parsePrefix("fd00:96::/112")],
       nodeName: "gateway",
       egress: { device: "eth1" },
       log: SILENT,
@@ -113,11 +128,12 @@ describe("Gateway in the kernel", { skip, timeout: 60_000 }, () => {
     cluster[Symbol.dispose]();
   });
 
-  /** Does `f` and waits until the kernel's table has changed for it. */
+  /** Does `f` and waits until the gateway has written to the kernel for it. */
   async function changed(f: () => void): Promise<void> {
-    const change = once(table, "change");
+    const written = (): number => gateway.status().syncs.full + gateway.status().syncs.partial;
+    const before = written();
     f();
-    await change;
+    while (written() === before) await once(table, "change");
   }
 
   async function answers(
@@ -185,8 +201,36 @@ describe("Gateway in the kernel", { skip, timeout: 60_000 }, () => {
     });
   }
 
+  for (const op of ["tcp", "udp"] as const) {
+    test(`${op} over IPv6: NodePort and ClusterIP, from outside, from a pod, to itself, and refused`, async () => {
+      assert.deepEqual(await answers("client", op, NODE6, 30080, 40), ["a fd00:244:1::1", "b fd00:244:1::1"]);
+      assert.deepEqual(await answers("client", op, VIP6, 80, 40), ["a fd00:244:1::1", "b fd00:244:1::1"]);
+      // To b a keeps its own address; to itself it comes from cni0.
+      assert.deepEqual(await answers("a", op, VIP6, 80, 40), ["a fd00:244:1::1", `b ${POD6.a}`]);
+      assert.deepEqual(await answers("client", op, VIP6, 81, 1), ["ECONNREFUSED"]);
+      assert.deepEqual(await answers("a", op, "2001:db8::10", 9000, 1), [`client ${NODE6}`]);
+    });
+  }
+
+  test("a whole new table in the place of the old one loses no connection attempt", async () => {
+    let replacements = 0;
+    let isDone = false;
+    const attempts = answers("client", "tcp", NODE, 30080, 300).finally(() => {
+      isDone = true;
+    });
+    const text = listing();
+    while (!isDone) {
+      nft.apply(`delete table ip ${GATEWAY_TABLE}\n${text}`);
+      replacements++;
+      await setImmediate();
+    }
+    assert.deepEqual(await attempts, ["a 10.244.1.1", "c 10.244.1.0"]);
+    assert.ok(replacements > 10);
+  });
+
   test("icmp: echo requests to a ClusterIP reach endpoints, and their answers come from the ClusterIP", () => {
     using conntrack = Conntrack.open(cluster.namespaces.gateway);
+    assert.match(cluster.run("client", "busybox", ["ping", "-6", "-c", "1", "-W", "5", VIP6]), /1 packets received/);
     for (const from of ["client", "b"] as const) {
       const pinged = new Set<string>();
       // Each ping process is a flow of its own.
@@ -227,9 +271,7 @@ describe("Gateway in the kernel", { skip, timeout: 60_000 }, () => {
 
   test("after `nft flush ruleset` everything is back", async () => {
     const before = listing();
-    const full = gateway.status().syncs.full;
     await changed(() => void cluster.run("gateway", "nft", ["flush", "ruleset"]));
-    while (gateway.status().syncs.full === full) await once(table, "change");
     assert.deepEqual(listing(), before);
     assert.deepEqual(await answers("client", "tcp", NODE, 30080, 40), ["a 10.244.1.1", "c 10.244.1.0"]);
   });

@@ -3,6 +3,8 @@
 //   client 203.0.113.10 -- eth1 gateway eth0 192.168.100.1 -- 192.168.100.12 eth0 node2
 //                          cni0 10.244.1.1: a .2, b .3          cni0 10.244.2.1: c .2
 //                          flannel.1 10.244.1.0                 flannel.1 10.244.2.0
+//
+// and IPv6 as far as pods a and b: client 2001:db8::10, eth1 2001:db8::1, cni0 fd00:244:1::1, a fd00:244:1::2, b ::3.
 import { type ChildProcess, fork, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { createUnnamedNetNs, inNs, type NetNs } from "../../kernel/index.ts";
@@ -43,7 +45,8 @@ export class Cluster implements Disposable {
   #connect(): void {
     for (const host of HOSTS) {
       const routes = host === "gateway" || host === "node2";
-      this.run(host, "sysctl", ["-q", "-w", `net.ipv4.ip_forward=${Number(routes)}`]);
+      for (const sysctl of ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"])
+        this.run(host, "sysctl", ["-q", "-w", `${sysctl}=${Number(routes)}`]);
       this.run(host, "ip", ["link", "set", "lo", "up"]);
     }
     this.#veth("client", "eth0", "203.0.113.10/24", "gateway", "eth1", "203.0.113.1/24");
@@ -56,6 +59,11 @@ export class Cluster implements Disposable {
     this.#pod("gateway", "a", "10.244.1.2/24", "10.244.1.1");
     this.#pod("gateway", "b", "10.244.1.3/24", "10.244.1.1");
     this.#pod("node2", "c", "10.244.2.2/24", "10.244.2.1");
+    this.#ipv6("client", "eth0", "2001:db8::10/64", "2001:db8::1");
+    this.#ipv6("gateway", "eth1", "2001:db8::1/64", "2001:db8::10");
+    this.#ipv6("gateway", "cni0", "fd00:244:1::1/64");
+    this.#ipv6("a", "eth0", "fd00:244:1::2/64", "fd00:244:1::1");
+    this.#ipv6("b", "eth0", "fd00:244:1::3/64", "fd00:244:1::1");
   }
 
   #veth(one: HostName, device: string, address: string, other: HostName, peer: string, peerAddress: string): void {
@@ -68,6 +76,12 @@ export class Cluster implements Disposable {
   #up(host: HostName, device: string, address?: string): void {
     if (address) this.run(host, "ip", ["address", "add", address, "dev", device]);
     this.run(host, "ip", ["link", "set", device, "up"]);
+  }
+
+  /** Without duplicate address detection, which would take a second. */
+  #ipv6(host: HostName, device: string, address: string, router?: string): void {
+    this.run(host, "ip", ["address", "add", address, "dev", device, "nodad"]);
+    if (router) this.run(host, "ip", ["-6", "route", "add", "default", "via", router]);
   }
 
   #node(host: HostName, subnet: number, ip: string, peerSubnet: number, peerIp: string): void {

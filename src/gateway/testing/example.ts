@@ -11,7 +11,7 @@ import type { GatewayOptions } from "../plan.ts";
 
 /** The lab's own Service, one with affinity, and one that nobody serves: docs/nftables.md shows the ruleset of these. */
 export const OPTIONS: GatewayOptions = {
-  clusterCidrs: [parsePrefix("10.244.0.0/16"), parsePrefix("fd00:244::/48")],
+  clusterCidrs: [parsePrefix("10.244.0.0/16"), parsePrefix("fd00:244::/32")],
   serviceCidrs: [parsePrefix("10.96.0.0/12"), parsePrefix("fd00:96::/112")],
   nodeName: "node1",
   egress: { device: "eth1" },

@@ -17,12 +17,25 @@ export interface PeerAnswer {
 /** A datagram can be lost; an answer to any of them counts. */
 const RESEND_MS = 300;
 
-function serve(name: string, port: number): Promise<PeerAnswer> {
-  const tcp = createServer((connection) => connection.end(`${name} ${connection.remoteAddress}`));
-  const udp = createSocket("udp4", (_message, from) => udp.send(`${name} ${from.address}`, from.port, from.address));
-  return new Promise((resolve) => {
-    tcp.listen(port, "0.0.0.0", () => udp.bind(port, "0.0.0.0", () => resolve({ answer: "serving" })));
-  });
+async function serve(name: string, port: number): Promise<PeerAnswer> {
+  const tcp = createServer((connection) => connection.end(`${name} ${plain(connection.remoteAddress)}`));
+  await new Promise<void>((resolve) => tcp.listen(port, "::", resolve));
+  // A socket a family: the answer of one for both could leave from another address than it was asked at.
+  for (const [type, address] of [
+    ["udp4", "0.0.0.0"],
+    ["udp6", "::"],
+  ] as const) {
+    const udp = createSocket({ type, ipv6Only: type === "udp6" }, (_message, from) =>
+      udp.send(`${name} ${from.address}`, from.port, from.address),
+    );
+    await new Promise<void>((resolve) => udp.bind(port, address, resolve));
+  }
+  return { answer: "serving" };
+}
+
+/** An IPv4 client of a socket for both families has an address such as ::ffff:10.0.0.1. */
+function plain(address = ""): string {
+  return address.replace(/^::ffff:/, "");
 }
 
 function askTcp(host: string, port: number): Promise<PeerAnswer> {
@@ -40,7 +53,7 @@ function askTcp(host: string, port: number): Promise<PeerAnswer> {
 
 function askUdp(host: string, port: number, sourcePort = 0): Promise<PeerAnswer> {
   return new Promise((resolve) => {
-    const socket = createSocket("udp4");
+    const socket = createSocket(host.includes(":") ? "udp6" : "udp4");
     const done = (answer: PeerAnswer): void => {
       clearInterval(timer);
       socket.close(() => resolve(answer));
