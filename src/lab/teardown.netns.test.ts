@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { after, test } from "node:test";
+import { isRunning } from "../kernel/index.ts";
+import type { LabInfo } from "./messages.ts";
+import { podpath, startPodpath } from "./testing/podpath.ts";
+import { inPrivateMachine, machineState } from "./testing/private-machine.ts";
+
+inPrivateMachine(import.meta.url, () => {
+  // Whatever a test asserts, no lab of its outlives it.
+  after(async () => void (await podpath(["lab", "down"])));
+
+  async function up(...args: string[]): Promise<LabInfo> {
+    const { code, stdout, stderr } = await podpath(["lab", "up", ...args]);
+    assert.equal(code, 0, stdout + stderr);
+    const ps = await podpath(["lab", "ps", "--json"]);
+    return JSON.parse(ps.stdout) as LabInfo;
+  }
+
+  /** Waits for the lab's outermost process to be gone, as whoever holds its lock would. */
+  async function untilGone({ processes }: LabInfo): Promise<void> {
+    while (isRunning(processes.unshare)) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  test("lab down leaves the machine as it was", async () => {
+    const before = machineState();
+    const info = await up();
+    assert.equal(info.state, "running");
+    assert.deepEqual({ ...machineState(), processes: [] }, { ...before, processes: [] }, "not even while it runs");
+    const { code, stderr } = await podpath(["lab", "down"]);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(machineState(), before);
+  });
+
+  for (const victim of ["supervisor", "init", "unshare"] as const)
+    test(`kill -9 of the ${victim} leaves the machine as it was, and the next lab starts`, async () => {
+      const before = machineState();
+      const info = await up();
+      process.kill(info.processes[victim].pid, "SIGKILL");
+      await untilGone(info);
+      assert.deepEqual(machineState(), before);
+      const next = await podpath(["lab", "ps"]);
+      assert.equal(next.code, 1);
+      assert.match(next.stderr, /none is running/);
+      await up("--nodes", "1");
+      assert.equal((await podpath(["lab", "down"])).code, 0);
+    });
+
+  for (const step of ["namespaces", "store", "agents"])
+    test(`Ctrl-C after the step "${step}" of lab up leaves the machine as it was`, async () => {
+      const before = machineState();
+      const running = startPodpath(["lab", "up"]);
+      await running.said(new RegExp(`${step}.* ms`));
+      running.child.kill("SIGINT");
+      const { code, stderr } = await running.finished;
+      assert.equal(code, 1);
+      assert.equal(stderr, "podpath: Cannot bring the lab up: it was interrupted\n");
+      assert.deepEqual(machineState(), before);
+    });
+
+  test("kill -9 of lab up itself leaves the machine as it was", async () => {
+    const before = machineState();
+    const running = startPodpath(["lab", "up"]);
+    await running.said(/fabric.* ms/);
+    running.child.kill("SIGKILL");
+    await running.finished;
+    // There is no one left to ask: the processes end when the lifeline does.
+    while (machineState().processes.length > before.processes.length)
+      await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(machineState(), before);
+  });
+
+  test("Ctrl-C of lab up --foreground ends the lab", async () => {
+    const before = machineState();
+    const running = startPodpath(["lab", "up", "--foreground"]);
+    await running.said(/Ctrl-C takes it down/);
+    running.child.kill("SIGINT");
+    const { code, stderr } = await running.finished;
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(machineState(), before);
+  });
+
+  test("a lab that cannot be built leaves nothing, and says why in one line", async () => {
+    const before = machineState();
+    const etcd = spawnSync("which", ["etcd"], { encoding: "utf8" }).stdout.trim();
+    if (etcd) {
+      spawnSync("mount", ["--bind", "/dev/null", etcd]);
+      const without = await podpath(["lab", "up", "--etcd"]);
+      spawnSync("umount", [etcd]);
+      assert.equal(without.code, 1);
+      assert.equal(without.stderr, "podpath: Cannot start a lab: etcd not found (apt-get install etcd-server)\n");
+    }
+    const noFile = await podpath(["lab", "up", "-f", "/nowhere.yaml"]);
+    assert.equal(noFile.code, 1);
+    assert.match(noFile.stderr, /^podpath: Cannot read \/nowhere\.yaml: ENOENT.*\n$/);
+    assert.deepEqual(machineState(), before);
+  });
+
+  test("a second lab of one name is refused, one of another name runs beside it", async () => {
+    const before = machineState();
+    await up();
+    const second = await podpath(["lab", "up"]);
+    assert.equal(second.code, 1);
+    assert.match(
+      second.stderr,
+      /^podpath: Cannot start a lab called "lab": there is one already \(.*--name NAME.*\)\n$/,
+    );
+    const other = await podpath(["lab", "up", "--name", "other", "--nodes", "1"]);
+    assert.equal(other.code, 0, other.stderr);
+    const which = await podpath(["lab", "exec", "node1", "true"]);
+    assert.match(which.stderr, /there are lab, other \(say --name NAME\)/);
+    for (const name of ["lab", "other"])
+      assert.equal((await podpath(["lab", "exec", "--name", name, "node1", "hostname"])).stdout, "node1\n");
+    for (const name of ["lab", "other"]) assert.equal((await podpath(["lab", "down", "--name", name])).code, 0);
+    assert.deepEqual(machineState(), before);
+  });
+});
