@@ -1,4 +1,4 @@
-import { access, closeSync, fstatSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { access, closeSync, fstatSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { check, mount, setns, umount2, unshare } from "./sys.ts";
 
@@ -42,6 +42,16 @@ export class NetNs implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+}
+
+/** Whether the file `path` is the namespace this thread is in; false when it cannot be looked at. */
+export function isOwnNetns(path: string): boolean {
+  try {
+    const [theirs, own] = [statSync(path), statSync(OWN)];
+    return theirs.ino === own.ino && theirs.dev === own.dev;
+  } catch {
+    return false;
   }
 }
 

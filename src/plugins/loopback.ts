@@ -1,8 +1,7 @@
 import { CNI_ERROR, CniError, type Result } from "../formats/cni/index.ts";
 import { parsePrefix } from "../formats/netip/index.ts";
 import { setLink } from "../formats/netlink/index.ts";
-import { Rtnl } from "../kernel/index.ts";
-import { findNetns, openNetns } from "./netns.ts";
+import { findPod, openPod } from "./netns.ts";
 import type { Call, Plugin } from "./plugin.ts";
 
 const LO = "lo"; // whatever CNI_IFNAME says
@@ -10,8 +9,8 @@ const LO = "lo"; // whatever CNI_IFNAME says
 /** Sets lo up. containerd executes it for every pod, beside the network's own plugins. */
 export const loopback: Plugin = {
   add(call: Call): Result {
-    using netns = openNetns(call);
-    using rtnl = Rtnl.open(netns);
+    using pod = openPod(call);
+    const { rtnl } = pod;
     rtnl.execute(setLink({ name: LO, isUp: true }));
     if (call.conf.prevResult) return call.conf.prevResult;
     const lo = rtnl.link(LO);
@@ -31,15 +30,13 @@ export const loopback: Plugin = {
   },
 
   del(call: Call): void {
-    using netns = findNetns(call);
-    if (!netns) return;
-    using rtnl = Rtnl.open(netns);
-    rtnl.execute(setLink({ name: LO, isUp: false }));
+    using pod = findPod(call);
+    pod?.rtnl.execute(setLink({ name: LO, isUp: false }));
   },
 
   check(call: Call): void {
-    using netns = openNetns(call);
-    using rtnl = Rtnl.open(netns);
+    using pod = openPod(call);
+    const { rtnl } = pod;
     if (!rtnl.link(LO)?.isUp) throw new CniError(CNI_ERROR.internal, `lo is down in ${call.netns}: ADD sets it up`);
   },
 

@@ -20,7 +20,7 @@ import {
   stringField,
   toCniError,
 } from "../formats/cni/index.ts";
-import { NetNs } from "../kernel/index.ts";
+import { isOwnNetns } from "../kernel/index.ts";
 import { executePlugin } from "./execute.ts";
 import type { Call, Plugin } from "./plugin.ts";
 import { PLUGINS } from "./registry.ts";
@@ -89,21 +89,12 @@ export async function runPlugin(request: PluginRequest): Promise<PluginReply> {
 }
 
 /** Before anything is done: the reference plugins look only afterwards, and print a result and an error. */
-function refuseOwnNetns(cni: CniCall): void {
-  if (cni.netns === "" || cni.mayUseOwnNetns) return;
-  let wanted: NetNs;
-  try {
-    wanted = NetNs.open(cni.netns);
-  } catch {
-    return; // Whoever needs it will say so; host-local, called alone, does not.
-  }
-  using netns = wanted;
-  using own = NetNs.self();
-  if (netns.inode === own.inode)
-    throw new CniError(
-      CNI_ERROR.invalidNetns,
-      `CNI_NETNS ${cni.netns} is the plugin's own namespace: give the container's, or set CNI_NETNS_OVERRIDE=1`,
-    );
+function refuseOwnNetns({ netns, mayUseOwnNetns }: CniCall): void {
+  if (netns === "" || mayUseOwnNetns || !isOwnNetns(netns)) return;
+  throw new CniError(
+    CNI_ERROR.invalidNetns,
+    `CNI_NETNS ${netns} is the plugin's own namespace: give the container's, or set CNI_NETNS_OVERRIDE=1`,
+  );
 }
 
 function makeCall(cni: CniCall, conf: Call["conf"], env: Environment, log: Call["log"]): Call {

@@ -30,7 +30,8 @@ const NO_MAC = "00:00:00:00:00:00" as MacAddress;
 /** The bridge, up. @throws {CniError} when the name is taken by another kind of device */
 export function ensureBridge(rtnl: Rtnl, conf: BridgeConf, undo: UndoStack): Link {
   const name = conf.bridge;
-  if (!rtnl.link(name)) {
+  let link = rtnl.link(name);
+  if (!link) {
     try {
       // With a MAC of its own choice a bridge keeps it; otherwise it takes the lowest of its ports', and changes with them.
       rtnl.execute(
@@ -47,8 +48,8 @@ export function ensureBridge(rtnl: Rtnl, conf: BridgeConf, undo: UndoStack): Lin
     } catch (e) {
       if (!isAlreadyExists(e)) throw e; // another plugin was faster
     }
+    link = rtnl.link(name);
   }
-  const link = rtnl.link(name);
   if (link?.kind?.kind !== "bridge")
     throw new CniError(
       CNI_ERROR.internal,

@@ -2,9 +2,9 @@ import { CNI_ERROR, CniError, type Result, type ResultInterface } from "../../fo
 import { familyOf, formatPrefix, maskPrefix, prefixesEqual, prefixFamily } from "../../formats/netip/index.ts";
 import { IFF_PROMISC, type Link, type Route } from "../../formats/netlink/index.ts";
 import type { Rtnl } from "../../kernel/index.ts";
+import type { Pod } from "../netns.ts";
 import { isForwarding } from "./bridge-link.ts";
 import type { BridgeConf } from "./conf.ts";
-import type { Pod } from "./pod-link.ts";
 
 export interface Attachment {
   readonly host: Rtnl;

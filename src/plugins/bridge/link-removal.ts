@@ -5,7 +5,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Result } from "../../formats/cni/index.ts";
 import type { Link } from "../../formats/netlink/index.ts";
-import { type NetNs, Rtnl } from "../../kernel/index.ts";
+import { Rtnl } from "../../kernel/index.ts";
+import type { Pod } from "../netns.ts";
 
 /** Of libuv's four threads; one stays free for the process's files. */
 const THREADS = 3;
@@ -23,13 +24,12 @@ let running = 0;
  * Deletes the pod's interface, and its peer with it. By the peer, so that several pods' can go together, where the
  * result of ADD tells for certain which that is: an index alone may mean a device of another namespace.
  */
-export async function removeFromPod(netns: NetNs, ifName: string, result: Result | undefined): Promise<void> {
-  using pod = Rtnl.open(netns);
-  const link = pod.link(ifName);
+export async function removeFromPod({ rtnl, ifName }: Pod, result: Result | undefined): Promise<void> {
+  const link = rtnl.link(ifName);
   if (!link) return;
-  const isGone = (): boolean => pod.link(link.index)?.name !== ifName;
+  const isGone = (): boolean => rtnl.link(link.index)?.name !== ifName;
   const hostIndex = hostEnd(link, result);
-  if (hostIndex === undefined) await whenGone(pod.deleteLinks([link.index]), isGone);
+  if (hostIndex === undefined) await whenGone(rtnl.deleteLinks([link.index]), isGone);
   else await removeLink(hostIndex, isGone);
 }
 

@@ -4,17 +4,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import { CNI_ERROR, CniError, type Result } from "../../formats/cni/index.ts";
 import { localMac, type MacAddress, prefixFamily } from "../../formats/netip/index.ts";
 import type { Link } from "../../formats/netlink/index.ts";
-import { inNs, isAlreadyExists, isNotFound, NetlinkError, type NetNs, Rtnl, writeSysctl } from "../../kernel/index.ts";
+import { inNs, isAlreadyExists, isNotFound, NetlinkError, Rtnl, writeSysctl } from "../../kernel/index.ts";
+import type { Pod } from "../netns.ts";
 import type { UndoStack } from "../undo.ts";
 import type { BridgeConf } from "./conf.ts";
 import { removeLink } from "./link-removal.ts";
 import { hostRequests, podRequests } from "./requests.ts";
-
-export interface Pod {
-  readonly netns: NetNs;
-  readonly rtnl: Rtnl;
-  readonly ifName: string;
-}
 
 export interface VethEnds {
   readonly hostName: string;
@@ -24,15 +19,6 @@ export interface VethEnds {
 }
 
 const NAME_ATTEMPTS = 10;
-
-/** Before anything else is done: an ADD that fails here has touched nothing of the first one's. */
-export function requireFreeName({ rtnl, ifName }: Pod): void {
-  if (rtnl.link(ifName))
-    throw new CniError(
-      CNI_ERROR.internal,
-      `container veth name (${JSON.stringify(ifName)}) already exists: the interface was added before, DEL it first`,
-    );
-}
 
 /** One send creates both ends, the pod's in its namespace, and puts the host's on the bridge. */
 export function createVeth(host: Rtnl, pod: Pod, conf: BridgeConf, bridgeIndex: number, undo: UndoStack): VethEnds {
@@ -51,7 +37,12 @@ export function createVeth(host: Rtnl, pod: Pod, conf: BridgeConf, bridgeIndex: 
     } catch (e) {
       // The first request creates the pair; what fails then is its settings.
       if (e instanceof NetlinkError && e.requestIndex > 0) remove();
-      else if (isAlreadyExists(e) && attempt < NAME_ATTEMPTS && !pod.rtnl.link(pod.ifName)) continue;
+      else if (isAlreadyExists(e) && pod.rtnl.link(pod.ifName))
+        throw new CniError(
+          CNI_ERROR.internal,
+          `container veth name (${JSON.stringify(pod.ifName)}) already exists: the interface was added before, DEL it first`,
+        );
+      else if (isAlreadyExists(e) && attempt < NAME_ATTEMPTS) continue; // the host's name is somebody else's
       throw e;
     }
     remove();
