@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:os";
 import type { Command } from "commander";
-import { childEnvironment, execArgv, execTarget, logFile, stateDir, theLab } from "../lab/index.ts";
+import { childEnvironment, execArgv, execTarget, LabError, logFile, stateDir, theLab } from "../lab/index.ts";
 
 interface ExecOptions {
   readonly name?: string;
@@ -11,20 +11,25 @@ interface ExecOptions {
 }
 
 const NAME = ["--name <name>", "which lab, when there are several"] as const;
+const CONTAINER = ["-c, --container <container>", "which container of the pod; default: the first"] as const;
 
 export function addExecCommands(lab: Command): void {
   lab
     .command("exec <where> <command...>")
     .description("run a command in a pod (pod-a), a node (node1, gateway, client, store) or the fabric (lab)")
     .option(...NAME)
-    .option("-c, --container <container>", "which container of the pod; default: the first")
+    .option(...CONTAINER)
+    // The command's own options are not ours; what stands between <where> and the command is.
     .passThroughOptions()
-    .action(execute);
+    .action((where: string, words: string[], options: ExecOptions) => {
+      const { command, ...more } = splitCommand(words);
+      return execute(where, command, { ...options, ...more });
+    });
   lab
     .command("shell <where>")
     .description("a shell there")
     .option(...NAME)
-    .option("-c, --container <container>", "which container of the pod; default: the first")
+    .option(...CONTAINER)
     .action((where: string, options: ExecOptions) => execute(where, [process.env.SHELL ?? "sh"], options));
   lab
     .command("logs <what>")
@@ -34,8 +39,19 @@ export function addExecCommands(lab: Command): void {
     .action(logs);
 }
 
+/** `-c c1 -- ls -l` and `ls -l`: our options, if any, then the command. */
+export function splitCommand(words: readonly string[]): ExecOptions & { readonly command: readonly string[] } {
+  const [first = "", second] = words;
+  const rest = (): ReturnType<typeof splitCommand> => splitCommand(words.slice(2));
+  if (first === "--") return { command: words.slice(1) };
+  if ((first === "-c" || first === "--container") && second !== undefined) return { container: second, ...rest() };
+  if (first === "--name" && second !== undefined) return { name: second, ...rest() };
+  return { command: words };
+}
+
 /** The command gets this process's stdin, stdout, stderr and terminal themselves; its exit code becomes ours. */
 async function execute(where: string, command: readonly string[], { name, container }: ExecOptions): Promise<void> {
+  if (command.length === 0) throw new LabError(`run nothing in ${where}`, { reason: "want a command" });
   const info = await theLab(name);
   const argv = execArgv(info, execTarget(info, where, container), command);
   await run(argv);
