@@ -87,6 +87,8 @@ export interface Store extends AsyncDisposable {
   grant(ttlSeconds: number): Promise<bigint>;
   /** Also of a lease that is gone already. */
   revoke(lease: bigint): Promise<void>;
+  /** Gives the lease its whole time again; returns that in seconds, undefined: there is no such lease (any more). */
+  keepAlive(lease: bigint): Promise<number | undefined>;
   /** undefined: there is no such lease (any more). */
   timeToLive(lease: bigint): Promise<{ ttlSeconds: number; grantedTtlSeconds: number } | undefined>;
   /**

@@ -5,4 +5,5 @@
  * Shares its keys with Flannel nodes, so it never writes anything there that is not a lease.
  */
 export * from "./errors.ts";
+export type { Lease } from "./lease.ts";
 export * from "./subnet-manager.ts";

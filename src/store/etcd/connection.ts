@@ -118,6 +118,7 @@ export class Connection {
   async stream<Request, Response>(
     method: MethodDefinition<never, unknown> | undefined,
     operation: string,
+    deadline: number = Number.POSITIVE_INFINITY,
   ): Promise<{ call: ClientDuplexStream<Request, Response>; endpoint: Endpoint }> {
     const peer = this.#peer(operation);
     try {
@@ -127,10 +128,32 @@ export class Connection {
       throw this.failed(peer.endpoint, operation, error as ServiceError);
     }
     const { path, requestSerialize, responseDeserialize } = known<Request, Response>(method);
-    const call = peer.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, this.#metadata());
+    const metadata = this.#metadata();
+    const call = peer.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata, { deadline });
     // Whoever reads the stream gets the error from it; one that comes after nobody reads must not end the process.
     call.on("error", () => {});
     return { call, endpoint: peer.endpoint };
+  }
+
+  /** One request and its answer over a method that is a stream. @throws {EtcdError} */
+  async exchange<Request, Response>(
+    method: MethodDefinition<never, unknown> | undefined,
+    request: Request,
+    operation: string,
+  ): Promise<Response> {
+    const { call, endpoint } = await this.stream<Request, Response>(method, operation, Date.now() + CALL_TIMEOUT_MS);
+    try {
+      call.write(request);
+      for await (const response of call as AsyncIterable<Response>) {
+        this.succeeded(endpoint);
+        return response;
+      }
+    } catch (error) {
+      throw this.failed(endpoint, operation, error as ServiceError);
+    } finally {
+      call.cancel();
+    }
+    throw new EtcdError(operation, { code: "UNAVAILABLE", reason: "it did not answer", endpoint: endpoint.text });
   }
 
   /** Takes note that the endpoint answers. */

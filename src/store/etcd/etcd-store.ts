@@ -98,6 +98,17 @@ export class EtcdStore implements Store {
     }
   }
 
+  async keepAlive(lease: bigint): Promise<number | undefined> {
+    const operation = `keep lease ${lease.toString(16)} alive`;
+    const method = services.Lease.LeaseKeepAlive as Method | undefined;
+    const { TTL } = await this.#connection.exchange<{ ID: Int64 }, { TTL: Int64 }>(
+      method,
+      { ID: String(lease) },
+      operation,
+    );
+    return Number(TTL) > 0 ? Number(TTL) : undefined;
+  }
+
   async timeToLive(lease: bigint): Promise<{ ttlSeconds: number; grantedTtlSeconds: number } | undefined> {
     const { TTL, grantedTTL } = await this.#lease<LeaseTimeToLiveResponse>(
       "LeaseTimeToLive",

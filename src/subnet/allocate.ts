@@ -1,0 +1,99 @@
+// Which subnet a node gets. Pure: the chance comes in as a function.
+import type { AddressPool, NetworkConfig } from "../formats/flannel/index.ts";
+import {
+  compareIp,
+  formatPrefix,
+  ipFromBigInt,
+  ipToBigInt,
+  lastAddress,
+  type Prefix,
+  prefixContains,
+  prefixesOverlap,
+  prefixFamily,
+  prefixSize,
+} from "../formats/netip/index.ts";
+import { type Lease, subnetsOf } from "./lease.ts";
+
+/** Nodes that start at once choose among this many, so that few of them choose the same. */
+const CANDIDATES = 100;
+
+export function isInPool(pool: AddressPool, subnet: Prefix): boolean {
+  return (
+    prefixFamily(subnet) === prefixFamily(pool.network) &&
+    subnet.length === pool.subnetLength &&
+    compareIp(subnet.address, pool.subnetMin.address) >= 0 &&
+    compareIp(subnet.address, pool.subnetMax.address) <= 0
+  );
+}
+
+/** Whether the subnets are exactly what the config wants a node to have: one of each family that is enabled. */
+export function fitsConfig(
+  config: NetworkConfig,
+  { subnet, ipv6Subnet }: Pick<Lease, "subnet" | "ipv6Subnet">,
+): boolean {
+  const fits = (pool: AddressPool | undefined, prefix: Prefix | undefined): boolean =>
+    pool && prefix ? isInPool(pool, prefix) : pool === prefix;
+  return fits(config.ipv4, subnet) && fits(config.ipv6, ipv6Subnet);
+}
+
+/**
+ * The lease as far as the config's families go; undefined: it has nothing of them. A node that has one family more than
+ * ours may have been started with a newer config.
+ */
+export function inFamilies(config: NetworkConfig, { subnet, ipv6Subnet, ...lease }: Lease): Lease | undefined {
+  const kept = { ...(config.ipv4 && subnet && { subnet }), ...(config.ipv6 && ipv6Subnet && { ipv6Subnet }) };
+  return Object.keys(kept).length > 0 ? { ...lease, ...kept } : undefined;
+}
+
+/** Whether the subnets are inside the config's networks: nothing else may become a route. */
+export function isInNetwork(config: NetworkConfig, lease: Lease): boolean {
+  return subnetsOf(lease).every((subnet) =>
+    [config.ipv4, config.ipv6].some(
+      (pool) => pool && subnet.length >= pool.network.length && prefixContains(pool.network, subnet.address),
+    ),
+  );
+}
+
+/** One of the first hundred free subnets of the pool; undefined: all are taken. */
+export function chooseSubnet(
+  pool: AddressPool,
+  taken: readonly Prefix[],
+  random: (below: number) => number,
+): Prefix | undefined {
+  const free = freeSubnets(pool, taken);
+  return free.length > 0 ? free[random(free.length)] : undefined;
+}
+
+export function freeSubnets(pool: AddressPool, taken: readonly Prefix[]): Prefix[] {
+  const family = prefixFamily(pool.network);
+  const size = prefixSize(pool.subnetMin);
+  const last = ipToBigInt(pool.subnetMax.address);
+  const busy = taken
+    .filter((prefix) => prefixesOverlap(prefix, pool.network))
+    .map((prefix) => [ipToBigInt(prefix.address), ipToBigInt(lastAddress(prefix))] as const)
+    .sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0));
+  const free: Prefix[] = [];
+  let next = 0;
+  for (let start = ipToBigInt(pool.subnetMin.address); start <= last && free.length < CANDIDATES; ) {
+    // The intervals are in order of their starts, and so is our walk: those that ended before it are done with.
+    while (next < busy.length && (busy[next]?.[1] ?? 0n) < start) next++;
+    const [from, to] = busy[next] ?? [last + size, last];
+    if (from < start + size) {
+      // Every subnet of the pool begins at a multiple of their size.
+      start = (to / size + 1n) * size;
+    } else {
+      free.push({ address: ipFromBigInt(start, family), length: pool.subnetLength });
+      start += size;
+    }
+  }
+  return free;
+}
+
+/** `all 255 subnets from 10.244.1.0/24 to 10.244.255.0/24 are taken`: for the error. */
+export function describeFullPool(pool: AddressPool, taken: readonly Prefix[]): string {
+  const size = prefixSize(pool.subnetMin);
+  const count = (ipToBigInt(pool.subnetMax.address) - ipToBigInt(pool.subnetMin.address)) / size + 1n;
+  const holders = taken.filter((prefix) => prefixesOverlap(prefix, pool.network)).length;
+  const range = `from ${formatPrefix(pool.subnetMin)} to ${formatPrefix(pool.subnetMax)}`;
+  return `all ${count} subnets ${range} are taken, by ${holders} leases`;
+}

@@ -1,0 +1,102 @@
+// All leases of a network as a watch tells them: what is bad is left out, counted, and told once.
+import type { NetworkConfig } from "../formats/flannel/index.ts";
+import { formatPrefix } from "../formats/netip/index.ts";
+import type { KeyValue, Log, WatchMessage } from "../store/index.ts";
+import { inFamilies, isInNetwork } from "./allocate.ts";
+import { type Lease, leasesOverlap, nameOfNode, readLease, type StoredLease, subnetsOf } from "./lease.ts";
+
+export class LeaseSet {
+  readonly #directory: string;
+  readonly #log: Log;
+  /** By key; the last good value of each. */
+  readonly #leases = new Map<string, StoredLease>();
+  /** What has been told: key and revision. */
+  readonly #told = new Map<string, bigint>();
+  /** How many keys and values were not leases; each change of one counts. */
+  skipped = 0;
+
+  constructor(directory: string, log: Log) {
+    this.#directory = directory;
+    this.#log = log;
+  }
+
+  /** Returns whether anything is different. */
+  apply(message: WatchMessage): boolean {
+    const before = this.#fingerprint();
+    if (message.type === "snapshot") {
+      const present = new Set(message.kvs.map(({ key }) => key));
+      for (const key of this.#leases.keys()) if (!present.has(key)) this.#leases.delete(key);
+      for (const kv of message.kvs) this.#put(kv);
+    } else
+      for (const { type, kv } of message.events) {
+        if (type === "delete") this.#leases.delete(kv.key);
+        else this.#put(kv);
+      }
+    return this.#fingerprint() !== before;
+  }
+
+  /** Whatever can be read, also what leases() would not give out. In key order. */
+  all(): StoredLease[] {
+    return [...this.#leases.values()].sort((a, b) => (a.kv.key < b.kv.key ? -1 : 1));
+  }
+
+  /** In the order they were made. Of two that overlap only the older: a route can have one owner. */
+  leases(config: NetworkConfig | undefined): StoredLease[] {
+    const accepted: StoredLease[] = [];
+    const bySubnet = new Map<string, StoredLease>();
+    for (const stored of [...this.#leases.values()].sort(byAge)) {
+      const { kv } = stored;
+      const lease = config ? inFamilies(config, stored.lease) : stored.lease;
+      if (!lease) continue;
+      const names = subnetsOf(lease).map(formatPrefix);
+      // The usual clash is that of the very same subnet; the rest have subnets of another size.
+      const rival =
+        names.map((name) => bySubnet.get(name)).find((other) => other !== undefined) ??
+        (isUsual(config, lease) ? undefined : accepted.find((other) => leasesOverlap(other.lease, lease)));
+      if (config && !isInNetwork(config, lease)) {
+        this.#tell(kv, "it is outside the network of the config");
+      } else if (rival) {
+        this.#tell(kv, `it overlaps with the older ${rival.kv.key} of ${nameOfNode(rival.lease.attrs)}`);
+      } else {
+        const own = { lease, kv };
+        accepted.push(own);
+        for (const name of names) bySubnet.set(name, own);
+      }
+    }
+    return accepted;
+  }
+
+  /** A bad value over a good one changes nothing: nobody is to lose a route by it. */
+  #put(kv: KeyValue): void {
+    try {
+      this.#leases.set(kv.key, readLease(this.#directory, kv));
+    } catch (error) {
+      this.#tell(kv, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  #tell(kv: KeyValue, reason: string): void {
+    if (this.#told.get(kv.key) === kv.modRevision) return;
+    this.#told.set(kv.key, kv.modRevision);
+    this.skipped++;
+    this.#log.warn({ key: kv.key, reason }, "subnet: skipping what is no usable lease; delete it if it is nobody's");
+  }
+
+  #fingerprint(): string {
+    return [...this.#leases.values()].map(({ kv }) => `${kv.key}\n${kv.valueText}`).join("\n");
+  }
+}
+
+function byAge(a: StoredLease, b: StoredLease): number {
+  return a.kv.createRevision < b.kv.createRevision ? -1 : a.kv.createRevision > b.kv.createRevision ? 1 : 0;
+}
+
+/** Whether all its subnets have the pool's size, so that they overlap with equal ones only. */
+function isUsual(config: NetworkConfig | undefined, lease: Lease): boolean {
+  const { subnet, ipv6Subnet } = lease;
+  return (
+    config !== undefined &&
+    (subnet === undefined || subnet.length === config.ipv4?.subnetLength) &&
+    (ipv6Subnet === undefined || ipv6Subnet.length === config.ipv6?.subnetLength)
+  );
+}

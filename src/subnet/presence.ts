@@ -1,0 +1,62 @@
+// Two nodes with one PublicIP would take each other for themselves and share a subnet. So each podpath node says under
+// which name it is alive, beside the network's keys (which are shared with Flannel nodes), with a short lease.
+import { hostname } from "node:os";
+import type { LeaseAttrs } from "../formats/flannel/index.ts";
+import type { Store } from "../store/index.ts";
+import { SubnetError } from "./errors.ts";
+import { nameOfNode } from "./lease.ts";
+
+const TTL_SECONDS = 30;
+export const PRESENCE_PERIOD_MS: number = (TTL_SECONDS * 1000) / 3;
+
+export interface PresenceOptions {
+  readonly store: Store;
+  /** Of the network: `/coreos.com/network`. */
+  readonly prefix: string;
+  /** Default: the host's name. */
+  readonly nodeName?: string | undefined;
+}
+
+export class Presence {
+  readonly #store: Store;
+  readonly #prefix: string;
+  readonly #nodeName: string;
+  #lease: bigint | undefined;
+
+  constructor({ store, prefix, nodeName }: PresenceOptions) {
+    this.#store = store;
+    this.#prefix = prefix;
+    this.#nodeName = nodeName ?? hostname();
+  }
+
+  /** @throws {SubnetError} when another live node has this address */
+  async claim(attrs: LeaseAttrs): Promise<void> {
+    if (this.#lease !== undefined && (await this.#store.keepAlive(this.#lease)) !== undefined) return;
+    const key = `/podpath/nodes${this.#prefix}/${nameOfNode(attrs)}`;
+    const value = JSON.stringify({ node: this.#nodeName });
+    for (;;) {
+      const present = await this.#store.get(key);
+      if (present && present.valueText !== value) throw this.#duplicate(attrs, present.valueText);
+      const lease = await this.#store.grant(TTL_SECONDS);
+      const { succeeded } = await this.#store.txn({
+        compare: [{ key, target: "modRevision", value: present?.modRevision ?? 0n }],
+        success: [{ op: "put", key, value, lease }],
+      });
+      if (succeeded) {
+        this.#lease = lease;
+        return;
+      }
+      await this.#store.revoke(lease);
+    }
+  }
+
+  #duplicate(attrs: LeaseAttrs, other: string): SubnetError {
+    const ip = nameOfNode(attrs);
+    return new SubnetError(
+      "duplicate",
+      `Cannot acquire a subnet as ${JSON.stringify(this.#nodeName)} with the public IP ${ip}: ` +
+        `another live node has it, ${other}; give each node its own (--public-ip, --iface), ` +
+        `or wait ${TTL_SECONDS} s if that node has just been stopped or renamed`,
+    );
+  }
+}
