@@ -83,7 +83,6 @@ test("inNs() ends the process when it cannot come back: it must not go on in the
 
 test("libuv's threads are started at home, although the first asynchronous call is inside a window", { skip }, () => {
   // As CommonJS, in one file, as the CNI plugins run: Node's own loader of ES modules starts the pool before us.
-  const bundle = fileURLToPath(new URL(`netns-${process.pid}.test.cjs`, import.meta.url));
   const code = `
     const { readdirSync, readlink, readlinkSync } = require("node:fs");
     const { createUnnamedNetNs, inNs } = require("./netns.js");
@@ -94,24 +93,29 @@ test("libuv's threads are started at home, although the first asynchronous call 
     inNs(ns, () => { readlink("/proc/thread-self/ns/net", (error, link) => {
       console.log(JSON.stringify({ home, link, before, threads: threads() }));
     }); });`;
-  buildSync({
-    stdin: { contents: code, resolveDir: fileURLToPath(new URL(".", import.meta.url)) },
-    outfile: bundle,
-    bundle: true,
-    platform: "node",
-    format: "cjs",
-    external: ["koffi"],
-    logLevel: "error",
-  });
-  try {
-    const run = spawnSync(process.execPath, [bundle], { encoding: "utf8" });
-    const { home, link, before, threads } = JSON.parse(run.stdout);
-    assert.ok(threads.length > before, "the pool was not there before");
-    assert.equal(link, home, run.stderr);
-    assert.deepEqual([...new Set(threads)], [home]);
-  } finally {
-    rmSync(bundle);
-  }
+  const folder = fileURLToPath(new URL(".", import.meta.url));
+  const stdin = { contents: code, resolveDir: folder };
+  const { outputFiles } = buildSync({ stdin, bundle: true, platform: "node", external: ["koffi"], write: false });
+  const [bundle] = outputFiles;
+  assert.ok(bundle);
+  const run = spawnSync(process.execPath, ["-e", bundle.text], { encoding: "utf8", cwd: folder });
+  const { home, link, before, threads } = JSON.parse(run.stdout);
+  assert.ok(threads.length > before, "the pool was not there before");
+  assert.equal(link, home, run.stderr);
+  assert.deepEqual([...new Set(threads)], [home]);
+});
+
+test("without the right to make or enter namespaces that is the error, and the process goes on at home", () => {
+  // As nobody, whom it is denied on every machine; where this test itself has no such right, as whoever it is.
+  const isRoot = process.getuid?.() === 0 && readFileSync("/proc/self/uid_map", "utf8").includes("4294967295");
+  const run = inProcess(`
+    import { createUnnamedNetNs, inNs, isPermission, NetNs } from "${KERNEL}";
+    ${isRoot ? "process.setgid(65534); process.setuid(65534);" : ""}
+    const self = NetNs.self();
+    for (const attempt of [createUnnamedNetNs, () => inNs(self, () => {})])
+      try { attempt(); console.log("done"); } catch (error) { console.log(isPermission(error)); }`);
+  assert.equal(run.signal, null, run.stderr);
+  if (isRoot) assert.equal(run.stdout, "true\ntrue\n");
 });
 
 test("createNetNs() makes a namespace on a file, with lo down; deleteNetNs() takes it away, twice if need be", {

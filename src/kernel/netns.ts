@@ -68,6 +68,15 @@ function primePool(): void {
   access("/", () => {});
 }
 
+function isHere(ns: NetNs): boolean {
+  try {
+    using here = NetNs.self();
+    return here.inode === ns.inode;
+  } catch {
+    return false;
+  }
+}
+
 /** Runs `f` and comes back to where this thread was, whatever `f` did to its network namespace. */
 function andBack<T>(f: () => T): T {
   primePool();
@@ -75,8 +84,9 @@ function andBack<T>(f: () => T): T {
   try {
     return f();
   } finally {
-    // In a namespace that is not ours every later call would configure the wrong machine: there is no going on.
-    if (setns(home.fd, CLONE_NEWNET) < 0) process.abort();
+    // In a namespace that is not ours every later call would configure the wrong machine: there is no going on. Whoever
+    // lacks the right to come back lacked the right to leave, and is here still.
+    if (setns(home.fd, CLONE_NEWNET) < 0 && !isHere(home)) process.abort();
   }
 }
 

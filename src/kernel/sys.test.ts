@@ -165,7 +165,7 @@ test("watch() starts again after POLLERR, ever more slowly while the error stays
   assert.equal(sys.watchBackoffMs(100), 1000);
 });
 
-test("watch() hands over the socket's error, and goes on", async () => {
+test("watch() hands over the socket's error, and goes on", async (t) => {
   // A datagram to a port where nobody listens: the answer is ECONNREFUSED, which is POLLERR.
   const AF_INET = 2;
   const SOCK_DGRAM = 2 | O_NONBLOCK_CLOEXEC;
@@ -175,7 +175,11 @@ test("watch() hands over the socket's error, and goes on", async () => {
   const address = loopback.slice();
   sys.check(sys.getsockname(peer, address, Uint8Array.of(16, 0, 0, 0)), "getsockname");
   const mine = sys.check(sys.socket(AF_INET, SOCK_DGRAM, 0), "open a socket");
-  sys.check(sys.connect(mine, address, 16), "connect");
+  if (sys.connect(mine, address, 16) === -101) {
+    sys.close(mine);
+    sys.close(peer);
+    return t.skip("lo is down in this network namespace");
+  }
   const mineAddress = loopback.slice();
   sys.check(sys.getsockname(mine, mineAddress, Uint8Array.of(16, 0, 0, 0)), "getsockname");
   sys.close(peer);
