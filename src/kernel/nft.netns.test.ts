@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { after, describe, test } from "node:test";
-import { parseRuleset } from "../formats/nftables/index.ts";
+import { type NftObject, parseRuleset, printTransaction, rule } from "../formats/nftables/index.ts";
 import { createUnnamedNetNs, inNs, isAlreadyExists, isNotFound, Nft, NftError } from "./index.ts";
 
 const skip = whyNot();
@@ -83,6 +83,46 @@ for (const engine of ["library", "program"] as const) {
       assert.equal(syntax.line, 2);
       assert.equal(syntax.code, undefined);
       assert.match(syntax.reason, /syntax error/);
+    });
+
+    test("takes what printTransaction() prints, whether the objects are there or not", () => {
+      const { nft } = opened();
+      const place = { family: "inet", table: "printed" } as const;
+      const declarations: NftObject[] = [
+        { kind: "table", family: "inet", name: "printed", comment: "c" },
+        {
+          kind: "chain",
+          ...place,
+          name: "base",
+          base: { type: "filter", hook: "forward", priority: "filter - 1", policy: "accept" },
+        },
+        { kind: "chain", ...place, name: "forward", comment: "free, unlike fwd" },
+        { kind: "set", ...place, name: "s", key: { types: ["ipv4_addr"] }, flags: ["interval"] },
+        { kind: "map", ...place, name: "m", key: { typeof: rule`meta l4proto . th dport` }, data: "verdict" },
+      ];
+      const elements = {
+        kind: "element",
+        ...place,
+        set: "m",
+        elements: [{ key: ["tcp", 80], value: { verdict: "goto", chain: "forward" }, comment: "e" }],
+      } as const;
+      const rules: NftObject = { kind: "rule", ...place, chain: "base", text: rule`ip saddr @s accept`, comment: "x" };
+      for (let time = 0; time < 2; time++) {
+        nft.apply(printTransaction([...declarations, elements, rules].map((object) => ({ verb: "add", object }))));
+        // What is in use cannot go: nft would say so.
+        const [table] = declarations;
+        assert.ok(table);
+        nft.apply(
+          printTransaction([
+            { verb: "delete", object: elements },
+            { verb: "flush", object: table },
+          ]),
+        );
+        const innermostFirst = declarations.toReversed();
+        nft.apply(printTransaction(innermostFirst.map((object) => ({ verb: "destroy", object }))));
+        nft.apply(printTransaction(innermostFirst.slice(-1).map((object) => ({ verb: "destroy", object }))));
+        assert.ok(!parseRuleset(nft.listRuleset()).tables.some(({ name }) => name === "printed"));
+      }
     });
 
     test("a watch reports what others change in its table, and not what this Nft changes", async () => {
