@@ -3,6 +3,8 @@ import type { Result, ResultIp } from "../../formats/cni/index.ts";
 import { familyOf, lastAddress, type MacAddress, prefixFamily } from "../../formats/netip/index.ts";
 import {
   type AddressSpec,
+  NLM_F_APPEND,
+  NLM_F_CREATE,
   newAddress,
   newLink,
   newRoute,
@@ -54,7 +56,7 @@ export function podRequests(index: number, ips: readonly ResultIp[], routes: Res
     ...routes.map(({ dst, gw, mtu, priority, table, scope }) => {
       const family = prefixFamily(dst);
       const gateway = gw ?? gatewayOf(family);
-      return newRoute({
+      const request = newRoute({
         family,
         ...(dst.length > 0 ? { dst } : {}),
         ...(gateway ? { gateway } : {}),
@@ -64,6 +66,8 @@ export function podRequests(index: number, ips: readonly ResultIp[], routes: Res
         ...(priority === undefined ? {} : { priority }),
         ...(table === undefined ? {} : { table }),
       });
+      // Beside a route of another interface to the same network (ECMP), where `ip route add` would say EEXIST.
+      return { ...request, flags: NLM_F_CREATE | NLM_F_APPEND };
     }),
   ];
 }
