@@ -63,10 +63,10 @@ function summarise(paths, samples) {
       return {
         name: metric.name,
         unit: metric.unit,
-        ...ratioOfMedians(values(p, "value"), values(limit, "value")),
+        ...ratioOfMedians(values(p, "speed"), values(limit, "speed")),
         median: median(values(p, "value")),
         ...(metric.kind === "iperf" ? {} : { p50: median(values(p, "p50")), p99: median(values(p, "p99")), lost }),
-        samples: values(p, "value"),
+        samples: samples[p][m],
       };
     }),
   }));
@@ -90,7 +90,7 @@ class Peers {
     }
     const answers = await Promise.all([...this.#workers.values()].map((worker) => worker.ask({ do: "settings" })));
     const algorithms = [...new Set(answers.map(({ congestionControl }) => congestionControl))];
-    return { congestionControl: algorithms, callMicroseconds: median(answers.map((a) => a.callMicroseconds)) };
+    return { congestionControl: algorithms, callMicroseconds: Math.min(...answers.map((a) => a.callMicroseconds)) };
   }
 
   #worker(role, place, cpu) {
@@ -117,7 +117,14 @@ class Peers {
         : { do: "play", mode: kind, host: address, port, milliseconds },
     );
     await server.answer();
-    return isStream ? { value: played.bitsPerSecond / 1e9, lost: 0 } : { value: played.perSecond, ...played };
+    if (isStream) {
+      const value = played.bitsPerSecond / 1e9;
+      return { value, speed: value, retransmits: played.retransmits, lost: 0 };
+    }
+    // Compared is the usual transaction: a few that another process delayed by milliseconds change the number of
+    // transactions a second, and tell nothing of the path.
+    const { perSecond, p50, p99, lost } = played;
+    return { value: perSecond, speed: 1e6 / p50, p50, p99, lost };
   }
 
   kill() {

@@ -1,7 +1,8 @@
 // The lab that is measured: podpath's own, with a name of this process, that ends with this process, however it ends.
 
+import { existsSync, readdirSync } from "node:fs";
 import { enterArgv } from "../dist/kernel/index.js";
-import { execArgv, execTarget, findPod, labArgv, launch, stateDir } from "../dist/lab/index.js";
+import { endLab, execArgv, execTarget, findPod, labArgv, launch, stateDir, stateRoot } from "../dist/lab/index.js";
 
 const SUPERVISOR = new URL("../dist/cmd/lab-supervisor.js", import.meta.url).pathname;
 const LOOPBACK = "127.0.0.1";
@@ -15,6 +16,7 @@ export class Lab {
 
   /** @param {{ nodes: number }} size @param {(text: string) => void} progress @param {AbortSignal} signal */
   static async up({ nodes }, progress, signal) {
+    await removeLeftovers();
     const name = `bench-${process.pid}`;
     const launched = await launch({
       spec: { name, nodes, etcd: false, manifests: [] },
@@ -66,5 +68,14 @@ export class Lab {
     const [address] = addresses;
     if (address === undefined) throw new Error(`Cannot find an address of ${place} in the lab`);
     return String(address).split("/")[0];
+  }
+}
+
+/** What a benchmark that was killed left: its lab ended with it, but not the folder with the logs. */
+async function removeLeftovers() {
+  if (!existsSync(stateRoot())) return;
+  for (const name of readdirSync(stateRoot())) {
+    const pid = /^bench-(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) await endLab(name, () => {}).catch(() => {});
   }
 }
