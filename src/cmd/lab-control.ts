@@ -9,6 +9,11 @@ interface NameOption {
   readonly name?: string;
 }
 
+interface KillOptions extends NameOption {
+  readonly signal: NodeJS.Signals;
+  readonly wait?: boolean;
+}
+
 const NAME = ["--name <name>", "which lab, when there are several"] as const;
 
 export function addControlCommands(lab: Command): void {
@@ -28,6 +33,7 @@ export function addControlCommands(lab: Command): void {
     .description("send a signal to agent/NODE or store; one that dies is started again")
     .option(...NAME)
     .option("-s, --signal <signal>", "KILL, TERM, STOP, CONT, ...", parseSignal, "SIGKILL")
+    .option("--wait", "until it has been started again and is ready")
     .action(kill);
   lab
     .command("delete <pod>")
@@ -56,10 +62,10 @@ async function down({ name }: NameOption): Promise<void> {
   console.log(`the lab ${ended} is down after ${((performance.now() - begin) / 1000).toFixed(1)} s`);
 }
 
-async function kill(process: string, { name, signal }: NameOption & { signal: NodeJS.Signals }): Promise<void> {
+async function kill(process: string, { name, signal, wait = false }: KillOptions): Promise<void> {
   const info = await theLab(name);
-  await askControl(stateDir(info.name), { method: "kill", process, signal });
-  console.log(`${signal} to ${process}`);
+  await askControl(stateDir(info.name), { method: "kill", process, signal, wait });
+  console.log(`${signal} to ${process}${wait ? "; it is back" : ""}`);
 }
 
 async function deletePod(pod: string, { name }: NameOption): Promise<void> {

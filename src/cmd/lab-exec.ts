@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:os";
 import type { Command } from "commander";
+import { childrenOf, programName } from "../kernel/index.ts";
 import { childEnvironment, execArgv, execTarget, LabError, logFile, stateDir, theLab } from "../lab/index.ts";
 
 interface ExecOptions {
@@ -62,9 +63,20 @@ async function run([program = "", ...args]: readonly string[]): Promise<void> {
   const ignore = (): void => {};
   process.on("SIGINT", ignore).on("SIGQUIT", ignore);
   const child = spawn(program, args, { cwd: "/", env: childEnvironment(), stdio: "inherit" });
-  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => signalProgram(child.pid, signal));
   const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
   process.exitCode = code ?? 128 + (signal ? constants.signals[signal] : 0);
+}
+
+/** nsenter waits for its child and passes no signal on: the program itself is meant. */
+function signalProgram(pid: number | undefined, signal: NodeJS.Signals): void {
+  let target = pid;
+  while (target !== undefined && programName(target) === "nsenter") target = childrenOf(target)[0];
+  try {
+    if (target !== undefined) process.kill(target, signal);
+  } catch {
+    // It ended by itself meanwhile.
+  }
 }
 
 async function logs(what: string, { name, follow }: { name?: string; follow?: boolean }): Promise<void> {

@@ -66,9 +66,13 @@ export function childrenOf(pid: number): number[] {
   }
 }
 
-/** All processes below `pid`. */
-export function descendantsOf(pid: number): number[] {
-  return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
+/** What /proc calls the program, cut to 15 bytes. */
+export function programName(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trimEnd();
+  } catch {
+    return undefined;
+  }
 }
 
 /** One word of a POSIX shell command that means exactly `text`. */

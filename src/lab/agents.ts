@@ -26,13 +26,7 @@ export function startAgent(node: LabNode, dir: StateDir, { podpath }: LabProgram
   const { plan, anchor } = node;
   const logFile = join(dir.logs, `agent-${plan.name}.log`);
   let subnet: string | undefined;
-  let resolve = (): void => {};
   let reject = (_error: Error): void => {};
-  const ready = new Promise<void>((...settle) => {
-    [resolve, reject] = settle;
-  });
-  // Whoever waits hears of it; when nobody does any more, an agent's end is not this promise's business.
-  ready.catch(() => {});
   const daemon = new Daemon({
     name: `agent/${plan.name}`,
     nodePid: anchor.pid,
@@ -42,12 +36,19 @@ export function startAgent(node: LabNode, dir: StateDir, { podpath }: LabProgram
       ...(plan.role === "gateway" ? ["--gateway-egress", "eth1"] : ["--cni-socket", CNI_SOCKET]),
     ],
     logFile,
-    onLine: (line) => {
-      subnet = readySubnet(line) ?? subnet;
-      if (subnet !== undefined) resolve();
+    isReadyLine: (line) => {
+      const said = readySubnet(line);
+      subnet = said ?? subnet;
+      return said !== undefined;
     },
     onExit: (how) => reject(new LabError(`start the agent of ${plan.name}`, { reason: lastLine(logFile) ?? how })),
   });
+  const ended = new Promise<never>((_resolve, onEnd) => {
+    reject = onEnd;
+  });
+  const ready = Promise.race([daemon.nextReady(), ended]);
+  // Whoever waits hears of it; when nobody does any more, an agent's end is not this promise's business.
+  ready.catch(() => {});
   return { node, daemon, ready, subnet: () => subnet };
 }
 

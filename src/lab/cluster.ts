@@ -71,8 +71,8 @@ export class Cluster {
     };
   }
 
-  /** @param name `agent/node1` or `store` */
-  kill(name: string, signal: NodeJS.Signals): void {
+  /** @param name `agent/node1` or `store`. Waits, if asked to, until it has been started again and is ready. */
+  async kill(name: string, signal: NodeJS.Signals, wait: boolean): Promise<void> {
     const daemons = [...this.#parts.agents.map(({ daemon }) => daemon), this.#parts.storeDaemon];
     const daemon = daemons.find((candidate) => candidate.name === name);
     if (!daemon)
@@ -80,7 +80,9 @@ export class Cluster {
         reason: "there is no such process",
         advice: `there are ${daemons.map((each) => each.name).join(", ")}`,
       });
+    const back = daemon.nextReady();
     daemon.kill(signal);
+    if (wait) await back;
   }
 
   async deletePod(key: string): Promise<void> {

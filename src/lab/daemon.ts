@@ -22,8 +22,11 @@ export interface DaemonSpec {
   readonly argv: readonly string[];
   readonly cwd?: string;
   readonly logFile: string;
-  /** Called with each line it prints on stdout; stderr is the log. Without it, stdout is the log too. */
-  readonly onLine?: (line: string) => void;
+  /**
+   * Called with each line it prints on stdout; true says that it is ready. stderr is the log. Without it, stdout is the
+   * log too, and the process is taken to be ready when it runs.
+   */
+  readonly isReadyLine?: (line: string) => boolean;
   readonly onExit?: (how: string) => void;
 }
 
@@ -35,6 +38,7 @@ export class Daemon {
   #deaths = 0;
   #lastExit: string | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #onReady: (() => void)[] = [];
 
   constructor(spec: DaemonSpec) {
     this.#spec = spec;
@@ -47,7 +51,7 @@ export class Daemon {
   }
 
   info(): DaemonInfo {
-    const pid = this.#state === "running" ? this.#child?.pid : undefined;
+    const pid = this.#isAlive ? this.#child?.pid : undefined;
     return {
       name: this.name,
       state: this.#state,
@@ -57,9 +61,20 @@ export class Daemon {
     };
   }
 
+  get #isAlive(): boolean {
+    return this.#state === "starting" || this.#state === "running";
+  }
+
+  /** Resolves the next time that it is ready. */
+  nextReady(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onReady.push(resolve);
+    });
+  }
+
   /** @throws {LabError} when it is not running */
   kill(signal: NodeJS.Signals): void {
-    if (!this.#child || this.#state !== "running" || !this.#child.kill(signal))
+    if (!this.#isAlive || !this.#child?.kill(signal))
       throw new LabError(`send ${signal} to ${this.name}`, { reason: `it is ${this.#state}` });
   }
 
@@ -67,9 +82,9 @@ export class Daemon {
   async end(patienceMs = 2000): Promise<void> {
     const child = this.#child;
     clearTimeout(this.#timer);
-    const wasRunning = this.#state === "running";
+    const wasAlive = this.#isAlive;
     this.#state = "ended";
-    if (!child || !wasRunning) return;
+    if (!child || !wasAlive) return;
     // A stopped process hears SIGTERM only once it goes on.
     child.kill("SIGTERM");
     child.kill("SIGCONT");
@@ -79,22 +94,31 @@ export class Daemon {
   }
 
   #start(): void {
-    const { nodePid, argv, logFile, onLine, cwd } = this.#spec;
+    const { nodePid, argv, logFile, isReadyLine, cwd } = this.#spec;
     const log = openSync(logFile, "a", 0o600);
     const [program = "", ...args] = enterArgv(nodePid, ["mount", "net", "uts", "ipc"], argv);
     const working = cwd === undefined ? [] : [`--wd=${cwd}`];
     const child = spawn(program, [...working, ...args], {
       cwd: "/",
       env: childEnvironment(),
-      stdio: ["ignore", onLine ? "pipe" : log, log],
+      stdio: ["ignore", isReadyLine ? "pipe" : log, log],
     });
     closeSync(log);
     const born = performance.now();
     this.#child = child;
-    this.#state = "running";
-    if (onLine && child.stdout) eachLine(child.stdout, onLine);
+    this.#state = "starting";
+    if (isReadyLine && child.stdout) eachLine(child.stdout, (line) => isReadyLine(line) && this.#ready());
+    else child.once("spawn", () => this.#ready());
     child.once("error", (error) => this.#ended(`could not be started: ${error.message}`, born));
     child.once("exit", (code, signal) => this.#ended(signal ? `killed by ${signal}` : `exit code ${code}`, born));
+  }
+
+  #ready(): void {
+    if (this.#state !== "starting") return;
+    this.#state = "running";
+    const waiting = this.#onReady;
+    this.#onReady = [];
+    for (const resolve of waiting) resolve();
   }
 
   #ended(how: string, born: number): void {

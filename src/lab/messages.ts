@@ -41,7 +41,7 @@ export interface Progress {
 export type ControlRequest =
   | { readonly method: "info" }
   | { readonly method: "down" }
-  | { readonly method: "kill"; readonly process: string; readonly signal: NodeJS.Signals }
+  | { readonly method: "kill"; readonly process: string; readonly signal: NodeJS.Signals; readonly wait?: boolean }
   | { readonly method: "delete-pod"; readonly pod: string };
 
 export type ControlReply =

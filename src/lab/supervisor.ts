@@ -71,7 +71,7 @@ async function handle(
     case "info":
       return { result: cluster.info() };
     case "kill":
-      cluster.kill(request.process, request.signal);
+      await cluster.kill(request.process, request.signal, request.wait ?? false);
       return {};
     case "delete-pod":
       await cluster.deletePod(request.pod);

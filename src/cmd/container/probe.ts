@@ -17,6 +17,8 @@ export interface ProbeOptions {
   readonly intervalMs: number;
   /** How long to wait for the connection, and after the last ping for answers. */
   readonly timeoutMs: number;
+  /** Print a line at the first answer: then a flow is established. */
+  readonly verbose: boolean;
 }
 
 /** What the program prints. */
@@ -45,6 +47,7 @@ export function parseProbe(args: readonly string[]): ProbeOptions {
       count: { type: "string", default: "1" },
       interval: { type: "string", default: "10" },
       timeout: { type: "string", default: "2000" },
+      verbose: { type: "boolean", default: false },
     },
   });
   const { protocol, host, id } = values;
@@ -59,11 +62,12 @@ export function parseProbe(args: readonly string[]): ProbeOptions {
   return {
     ...{ protocol, host, id, port: number("port"), bytes: number("bytes") },
     ...{ count: number("count"), intervalMs: number("interval"), timeoutMs: number("timeout") },
+    verbose: values.verbose,
   };
 }
 
 export async function probe(options: ProbeOptions): Promise<ProbeResult> {
-  const { protocol, host, port, id, bytes, count, intervalMs, timeoutMs } = options;
+  const { protocol, host, port, id, bytes, count, intervalMs, timeoutMs, verbose } = options;
   const sentAt = new Map<string, bigint>();
   const rtts: number[] = [];
   let allAnswered = (): void => {};
@@ -73,7 +77,8 @@ export async function probe(options: ProbeOptions): Promise<ProbeResult> {
     if (at === undefined) return;
     sentAt.delete(answered);
     rtts.push(Number(process.hrtime.bigint() - at) / 1000);
-    if (rtts.length === count) allAnswered();
+    if (verbose && rtts.length === 1) console.log("first answer");
+    if (sentAt.size === 0) allAnswered();
   };
   const result = { protocol, to: protocol === "icmp" ? host : `${host} port ${port}` };
   let channel: Channel | undefined;
