@@ -164,9 +164,8 @@ function fieldsOf({ name, env }: PluginRequest): Record<string, unknown> {
 /** Whether the client was still there. */
 function deliver(socket: Socket, reply: PluginReply): Promise<boolean> {
   return new Promise((resolve) => {
-    socket.on("error", () => resolve(false));
-    socket.on("close", () => resolve(false));
+    socket.on("error", () => resolve(false)).on("close", () => resolve(false));
     if (socket.destroyed) resolve(false);
-    else socket.end(formatCniReply(reply), () => resolve(true));
+    else socket.end(formatCniReply(reply)).on("finish", () => resolve(true));
   });
 }
