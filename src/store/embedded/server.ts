@@ -1,4 +1,5 @@
 import { chmod, mkdir, readdir, rm, stat } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { EtcdError } from "../errors.ts";
@@ -7,6 +8,7 @@ import type { Log } from "../log.ts";
 import { DirectoryLock, isListening } from "./directory-lock.ts";
 import { Engine } from "./engine.ts";
 import { implement } from "./services.ts";
+import { withValidAuthority } from "./unix-authority.ts";
 
 export interface EmbeddedServerOptions {
   /** Made when it is not there. One server at a time may use it. */
@@ -72,7 +74,7 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
       if (implementation) server.addService(definition, implementation);
     }
     undo.push(async () => server.forceShutdown());
-    for (const address of options.listen) addresses.push(await bind(server, address));
+    for (const address of options.listen) addresses.push(await bind(server, address, undo));
     log?.info({ addresses, dataDir, revision: engine.keys.revision }, "store: serving");
     return { addresses, close, [Symbol.asyncDispose]: close };
   } catch (error) {
@@ -86,7 +88,7 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
 }
 
 /** Returns the endpoint for clients. */
-async function bind(server: Server, address: string): Promise<string> {
+async function bind(server: Server, address: string, undo: (() => Promise<void>)[]): Promise<string> {
   const path = /^unix:(?:\/\/)?(\/.*)$/.exec(address)?.[1];
   if (path !== undefined) {
     if (await isListening(path)) throw new Error(`another process listens on ${path} already`);
@@ -95,13 +97,25 @@ async function bind(server: Server, address: string): Promise<string> {
     await rm(path, { force: true });
   } else if (!/^(\[[0-9a-fA-F:.]+\]|[^:/[\]]+):\d{1,5}$/.test(address))
     throw new Error(`${JSON.stringify(address)} is no address to listen on; write HOST:PORT or unix:/PATH`);
-  const target = path === undefined ? address : `unix:${path}`;
+  if (path !== undefined) return await bindPath(server, path, undo);
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(target, ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(new Error(`cannot listen on ${address}: ${error.message}`)) : resolve(bound),
     );
   });
-  if (path === undefined) return `http://${address.replace(/:\d+$/, `:${port}`)}`;
+  return `http://${address.replace(/:\d+$/, `:${port}`)}`;
+}
+
+/** Not by gRPC itself: see unix-authority.ts. */
+async function bindPath(server: Server, path: string, undo: (() => Promise<void>)[]): Promise<string> {
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const listener = createServer((socket) => injector.injectConnection(withValidAuthority(socket)));
+  await new Promise<void>((resolve, reject) => {
+    listener.once("error", (error) => reject(new Error(`cannot listen on unix:${path}: ${error.message}`)));
+    listener.listen(path, resolve);
+  });
+  // Before the server's own end, so that nobody comes in meanwhile. Closing takes the file away.
+  undo.push(async () => void listener.close());
   await chmod(path, 0o600);
   return `unix://${path}`;
 }
