@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander";
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   lab: async () => (await import("./lab.ts")).labCommand(),
   agent: async () => (await import("./agent.ts")).agentCommand(),
+  "install-cni": async () => (await import("./cni.ts")).installCniCommand(),
   store: async () => (await import("./store.ts")).storeCommand(),
 };
 

@@ -43,9 +43,23 @@ export interface ExecuteOptions {
   readonly tolerate?: (error: NetlinkError) => boolean;
 }
 
-// RTM_DELLINK holds RTNL, the kernel's one lock for all of this, while it waits: several at once would only block more
-// of libuv's four threads. So one at a time in the whole process.
-let slowWork: Promise<unknown> = Promise.resolve();
+// RTM_DELLINK holds RTNL, the kernel's one lock for all of this, for its first milliseconds; the rest of its 20 ms, the
+// wait for RCU readers, it holds nothing but one of libuv's four threads. One thread stays free for the process's files.
+const SLOW_AT_ONCE = 3;
+const waiting: (() => void)[] = [];
+let running = 0;
+
+async function slowly<T>(work: () => Promise<T>): Promise<T> {
+  if (running < SLOW_AT_ONCE) running++;
+  else await new Promise<void>((resolve) => waiting.push(resolve));
+  try {
+    return await work();
+  } finally {
+    const next = waiting.shift();
+    if (next) next();
+    else running--;
+  }
+}
 
 /** A NETLINK_ROUTE connection, bound to the namespace it was opened in for its whole life. */
 export class Rtnl implements Disposable {
@@ -53,6 +67,7 @@ export class Rtnl implements Disposable {
   readonly #exchange: Exchange;
   /** For messages only; a device that was renamed since is told by the name it had. */
   readonly #names = new Map<number, string>();
+  #last: Promise<void> = Promise.resolve();
   #running = 0;
   #isClosed = false;
 
@@ -87,7 +102,8 @@ export class Rtnl implements Disposable {
    * requests by the ten thousand. Between the batches others get their turn.
    */
   executeAsync(requests: Request | readonly Request[], options: ExecuteOptions = {}): Promise<void> {
-    const work = slowWork.then(async () => {
+    // In the order of the calls, for one connection.
+    const run = async (): Promise<void> => {
       const errors: NetlinkError[] = [];
       let done = 0;
       for (const batch of batches(listOf(requests))) {
@@ -95,9 +111,10 @@ export class Rtnl implements Disposable {
         done += batch.length;
       }
       raise(errors, options);
-    });
+    };
+    const work = this.#last.then(() => slowly(run));
     this.#running++;
-    slowWork = work.then(
+    this.#last = work.then(
       () => this.#finished(),
       () => this.#finished(),
     );

@@ -8,7 +8,7 @@ import type { Link } from "../../formats/netlink/index.ts";
 import { Rtnl } from "../../kernel/index.ts";
 import type { Pod } from "../netns.ts";
 
-/** Of libuv's four threads; one stays free for the process's files. */
+/** As many as Rtnl.executeAsync() has at once. */
 const THREADS = 3;
 
 interface Victim {
