@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { chownSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { LabInfo } from "./messages.ts";
+import { type Finished, podpath } from "./testing/podpath.ts";
+import { inPrivateMachine, machineState } from "./testing/private-machine.ts";
+
+const NOBODY = 65534;
+const AS_NOBODY = ["setpriv", "--reuid", String(NOBODY), "--regid", String(NOBODY), "--clear-groups"];
+const CONTAINER = fileURLToPath(new URL("../cmd/container.js", import.meta.url));
+
+/** Why nobody cannot run a lab here; undefined when they can. */
+function whyNot(): string | undefined {
+  const attempt = (argv: readonly string[]): string | undefined => {
+    const [program = "", ...args] = [...AS_NOBODY, ...argv];
+    const { status, stderr, error } = spawnSync(program, args, { encoding: "utf8", cwd: "/" });
+    return status === 0 ? undefined : (error?.message ?? stderr.trim()) || "failed";
+  };
+  const namespaces = attempt(["unshare", "--user", "--map-root-user", "--net", "--mount", "true"]);
+  if (namespaces !== undefined) return `no user namespaces here: ${namespaces}`;
+  const reading = attempt([process.execPath, "--check", CONTAINER]);
+  return reading === undefined ? undefined : `nobody cannot read ${CONTAINER}`;
+}
+
+inPrivateMachine(import.meta.url, () => {
+  const reason = whyNot();
+  test("a lab without root is a whole lab, and leaves nothing", { skip: reason ?? false }, async () => {
+    const home = mkdtempSync(join(tmpdir(), "podpath-rootless-"));
+    chownSync(home, NOBODY, NOBODY);
+    const options = { as: AS_NOBODY, env: { PODPATH_STATE: home, HOME: home } };
+    const lab = async (...args: string[]): Promise<Finished> => {
+      const finished = await podpath(["lab", ...args], options);
+      assert.equal(finished.code, 0, finished.stdout + finished.stderr);
+      return finished;
+    };
+    try {
+      const before = machineState();
+      await lab("up");
+      const info = JSON.parse((await lab("ps", "--json")).stdout) as LabInfo;
+      assert.equal(info.rootless, true);
+      const [clusterIp = ""] = info.services[0]?.clusterIPs ?? [];
+      for (const protocol of ["tcp", "udp", "icmp"]) {
+        const probe = [
+          process.execPath,
+          CONTAINER,
+          "probe",
+          "--protocol",
+          protocol,
+          "--host",
+          clusterIp,
+          "--port",
+          "80",
+        ];
+        const { stdout } = await lab("exec", "client", "--", ...probe);
+        assert.equal((JSON.parse(stdout) as { ok: boolean }).ok, true, stdout);
+      }
+      assert.equal((await lab("exec", "pod-a", "-c", "c1", "--", "id", "-u")).stdout, "0\n");
+      assert.deepEqual({ ...machineState(), processes: [] }, { ...before, processes: [] });
+      await lab("down");
+      assert.deepEqual(machineState(), before);
+    } finally {
+      await podpath(["lab", "down"], options);
+      rmSync(home, { recursive: true, force: true });
+    }
+  });
+});
