@@ -1,5 +1,17 @@
-import type { NetNs } from "../kernel/index.ts";
+import {
+  type Capture,
+  type NetNs,
+  openCapture,
+  openTraceInstance,
+  type TraceEvent,
+  type TraceInstance,
+  type TraceUnavailable,
+} from "../kernel/index.ts";
 import type { Hop, ProbeProtocol } from "../model/index.ts";
+import { lengthFilter, TRACE_EVENTS } from "./kernel-events.ts";
+import { sight } from "./sighting.ts";
+import { tell } from "./tell.ts";
+import { type Peers, readTopology } from "./topology.ts";
 
 /** A network namespace to watch. */
 export interface ObservedNamespace {
@@ -9,19 +21,21 @@ export interface ObservedNamespace {
   readonly name: string;
   readonly ns: NetNs;
   /**
-   * Device -> the other end of its veth pair. Optional: settles the order of hops in different namespaces where the
-   * clock alone could not.
+   * Device -> the other end of its veth pair. Optional: found out where device indices are unmistakable. Settles the
+   * order of hops in different namespaces, and which copies of a flooded frame nobody wanted.
    */
-  readonly peers?: Readonly<Record<string, { readonly namespace: string; readonly device: string }>>;
+  readonly peers?: Peers;
 }
 
 /** How to know the probe's packets by their content. */
 export interface ProbeMatch {
   readonly protocol: ProbeProtocol;
-  /** Bytes that only the request's payload has: `podpath-ping 4f1c…`. */
+  /** Text that only the request's payload has: `podpath-ping 4f1c…`. */
   readonly request: string;
-  /** The same for the reply: `podpath-pong 4f1c…`. For ICMP both are the same; the echo's type tells them apart. */
+  /** The same for the reply: `podpath-pong 4f1c…`. For ICMP both may be the same; the echo's type tells them apart. */
   readonly reply: string;
+  /** TCP: the port that is asked. With it a connection that never came about is shown by its SYN. */
+  readonly port?: number;
   /** Payload lengths, if known: then the kernel's tracepoints are filtered by length, and busy machines do not matter. */
   readonly requestBytes?: number;
   readonly replyBytes?: number;
@@ -30,7 +44,7 @@ export interface ProbeMatch {
 export interface Observation {
   /** The request's hops, then the reply's. */
   readonly hops: readonly Hop[];
-  /** About the whole: the TCP handshake, retransmissions, flooded copies, kernel events. */
+  /** About the whole: the TCP handshake, retransmissions, flooded copies. */
   readonly evidence: readonly string[];
   /** What could not be observed, and why: no tracefs, frames lost. */
   readonly unavailable: readonly string[];
@@ -49,20 +63,104 @@ export interface ObserverOptions {
   readonly tracefs?: boolean;
 }
 
-/** Captures in a set of namespaces, opened once and used for many probes. */
+interface Watched extends ObservedNamespace {
+  readonly capture: Capture;
+}
+
+/** Captures in a set of namespaces, opened once and used for many probes, one at a time. */
 export class Observer implements Disposable {
+  readonly #watched: readonly Watched[];
+  readonly #trace: TraceInstance | TraceUnavailable;
+  #isStamping = false;
+
+  private constructor(watched: readonly Watched[], trace: TraceInstance | TraceUnavailable) {
+    this.#watched = watched;
+    this.#trace = trace;
+  }
+
   static open(namespaces: readonly ObservedNamespace[], options: ObserverOptions = {}): Observer {
-    throw new Error(`Observer.open(${namespaces.length}, ${options.tracefs}): not written yet`);
+    const watched: Watched[] = [];
+    try {
+      for (const namespace of namespaces) watched.push({ ...namespace, capture: openCapture(namespace.ns) });
+    } catch (error) {
+      for (const { capture } of watched) capture.close();
+      throw error;
+    }
+    const trace =
+      options.tracefs === false
+        ? { available: false as const, reason: "not asked for" }
+        : openTraceInstance(TRACE_EVENTS);
+    return new Observer(watched, trace);
   }
 
-  async observe(probe: ProbeRun): Promise<Observation> {
-    throw new Error(`observe(${probe.match.request}): not written yet`);
+  /** Runs one probe and tells every hop of its request and its reply. Rejects only when the observing itself fails. */
+  async observe({ match, run }: ProbeRun): Promise<Observation> {
+    const unavailable: string[] = [];
+    if (!(await this.#stamping()))
+      unavailable.push("the kernel stamps no frames: hops in different namespaces may be out of order");
+    for (const { capture } of this.#watched) capture.drain();
+    const dropsBefore = this.#drops();
+    this.#startTrace(match);
+    let failure: { error: unknown } | undefined;
+    try {
+      await run();
+    } catch (error) {
+      failure = { error };
+    }
+    const events = this.#stopTrace(unavailable);
+    const sightings = this.#watched.flatMap(({ node, name, capture }) =>
+      capture.drain().map((captured) => sight(node, name, captured)),
+    );
+    for (const [name, drops] of this.#drops()) {
+      const lost = drops - (dropsBefore.get(name) ?? 0);
+      if (lost > 0) unavailable.push(`${lost} frames in ${name} were lost: the capture's buffer was full`);
+    }
+    const { hops, evidence } = tell(sightings, match, readTopology(this.#watched), events);
+    return { hops, evidence, unavailable, ...failure };
   }
 
-  close(): void {}
+  close(): void {
+    for (const { capture } of this.#watched) capture.close();
+    if (this.#trace.available) this.#trace.close();
+  }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #drops(): Map<string, number> {
+    return new Map(this.#watched.map(({ name, capture }) => [name, capture.drops]));
+  }
+
+  /** The first capture of a machine has to wait until the kernel stamps frames: milliseconds, and nothing tells. */
+  async #stamping(): Promise<boolean> {
+    for (let tries = 0; !this.#isStamping && tries < 500; tries++) {
+      this.#isStamping = this.#watched.some(({ capture }) => capture.isStamping());
+      if (!this.#isStamping) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    return this.#isStamping;
+  }
+
+  #startTrace(match: ProbeMatch): void {
+    if (!this.#trace.available) return;
+    const filter = lengthFilter(match) ?? "len>0";
+    this.#trace.setFilter("net:net_dev_queue", filter);
+    this.#trace.setFilter("net:netif_receive_skb", filter);
+    this.#trace.start();
+  }
+
+  #stopTrace(unavailable: string[]): TraceEvent[] {
+    if (!this.#trace.available) {
+      unavailable.push(`kernel tracepoints: ${this.#trace.reason}`);
+      return [];
+    }
+    const lostBefore = this.#trace.lost;
+    this.#trace.stop();
+    const events = this.#trace.read();
+    const lost = this.#trace.lost - lostBefore;
+    if (lost > 0) unavailable.push(`kernel tracepoints: ${lost} events were lost, the ring was full`);
+    unavailable.push(...this.#trace.missing.map((what) => `kernel tracepoints: ${what}`));
+    return events;
   }
 }
 
