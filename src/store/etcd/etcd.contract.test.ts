@@ -1,0 +1,4 @@
+import { storeContract } from "../store.contract.ts";
+import { startRealEtcd, whyNoEtcd } from "../testing/real-etcd.ts";
+
+storeContract("etcd", () => startRealEtcd(), whyNoEtcd());
