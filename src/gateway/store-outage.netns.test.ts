@@ -39,7 +39,7 @@ async function whenBack(request: () => Promise<unknown>): Promise<void> {
 
 test("a store that goes away changes nothing, drift is repaired meanwhile, and what was missed is caught up", {
   skip,
-  timeout: 60_000,
+  timeout: 240_000,
 }, async () => {
   const directory = await mkdtemp(join(tmpdir(), "podpath-gateway-"));
   const where = { dataDir: join(directory, "data"), listen: [`unix:${join(directory, "store.sock")}`] };
