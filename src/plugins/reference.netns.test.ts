@@ -34,9 +34,11 @@ function kernelState(node: FakeNode, pods: readonly string[]): unknown {
       links: links.map((link) => describe(link, nameOf(link.master))).sort(byText),
       addresses: rtnl
         .addresses()
+        // The kernel's own link-local ones come when it has noticed the carrier: a matter of time, not of the plugin.
+        .filter(({ prefix }) => !prefix.address.startsWith("fe80"))
         .map(({ index, prefix, scope, flags, broadcast, label }) => ({
           device: nameOf(index),
-          address: prefix.address.startsWith("fe80") ? "fe80" : prefix,
+          address: prefix,
           scope,
           // 0x40: an address of IPv6 whose detection still runs
           flags: flags & ~0x40,
