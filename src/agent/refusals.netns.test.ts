@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { describe, it } from "node:test";
+import { type AgentProcess, CONFIG_KEY, NETWORK_CONFIG, TestCluster, type TestNode } from "./testing/cluster.ts";
+
+const skip = process.getuid?.() === 0 ? false : "needs root: it makes network namespaces";
+
+/** It ended with an error, said in one line, and the node and the store are as they were. */
+async function assertRefused(
+  cluster: TestCluster,
+  node: TestNode,
+  agent: AgentProcess,
+  message: RegExp,
+): Promise<void> {
+  const { code } = await agent.exit;
+  assert.equal(code, 1, agent.log());
+  const lines = agent
+    .log()
+    .trimEnd()
+    .split("\n")
+    .filter((line) => !line.startsWith("{"));
+  assert.equal(lines.length, 1, agent.log());
+  assert.match(lines[0] ?? "", message);
+  assert.equal(node.rtnl.link("flannel.1"), undefined);
+  assert.equal(node.run("nft list ruleset"), "");
+  assert.equal(existsSync(node.subnetFile), false);
+  const { kvs } = await cluster.store.list("/coreos.com/network/subnets/");
+  assert.deepEqual(
+    kvs.filter((kv) => kv.valueText.includes(node.address)),
+    [],
+  );
+}
+
+describe("podpath agent refuses with one line, and leaves nothing", { skip }, () => {
+  for (const [what, config, message] of [
+    ["a config that is not JSON", "{Network:", /config/],
+    ["a config without Network", { Backend: { Type: "vxlan" } }, /Network/],
+    ["an unknown backend", { ...NETWORK_CONFIG, Backend: { Type: "pigeon" } }, /"pigeon".*vxlan/],
+    ["a range outside the network", { ...NETWORK_CONFIG, SubnetMin: "10.99.0.0" }, /SubnetMin/],
+    ["an option of the wrong type", { ...NETWORK_CONFIG, Backend: { Type: "vxlan", VNI: "one" } }, /VNI/],
+  ] as const)
+    it(what, async () => {
+      await using cluster = await TestCluster.start(config);
+      const node = cluster.addNode(1);
+      await assertRefused(cluster, node, cluster.startAgent(node), message);
+    });
+
+  it("an exhausted range", async () => {
+    const range = { SubnetMin: "10.244.7.0", SubnetMax: "10.244.7.0" };
+    await using cluster = await TestCluster.start({ ...NETWORK_CONFIG, ...range });
+    const taken = '{"PublicIP":"192.0.2.9","PublicIPv6":null,"BackendType":"host-gw"}';
+    await cluster.store.put("/coreos.com/network/subnets/10.244.7.0-24", taken);
+    const node = cluster.addNode(1);
+    await assertRefused(cluster, node, cluster.startAgent(node), /subnet/);
+  });
+
+  it("an interface that is not there", async () => {
+    await using cluster = await TestCluster.start();
+    const node = cluster.addNode(1);
+    await assertRefused(cluster, node, cluster.startAgent(node, "--iface", "eth7"), /eth7.*eth0 \(192\.168\.100\.11\)/);
+  });
+
+  it("a missing privilege", async () => {
+    await using cluster = await TestCluster.start();
+    const node = cluster.addNode(1);
+    const drop = ["--bounding-set", "-net_admin", "--inh-caps", "-net_admin"];
+    const agent = cluster.startAgentBy(node, "setpriv", drop, "--subnet-file", node.subnetFile);
+    await assertRefused(cluster, node, agent, /CAP_NET_ADMIN/);
+  });
+
+  it("a VNI that another device has", async () => {
+    await using cluster = await TestCluster.start();
+    const node = cluster.addNode(1);
+    node.run("ip link add other type vxlan id 1 dstport 8472 dev eth0");
+    await assertRefused(cluster, node, cluster.startAgent(node), /flannel\.1.*another vxlan device/);
+  });
+
+  it("a subnet file it cannot write, after everything else went well", async () => {
+    await using cluster = await TestCluster.start();
+    const node = cluster.addNode(1);
+    const agent = cluster.startAgent(node, "--subnet-file", "/proc/self/nothing/subnet.env");
+    await assertRefused(cluster, node, agent, /subnet file.*--subnet-file/);
+    assert.equal(node.run("sysctl -n net.ipv4.ip_forward"), "0\n");
+  });
+});
+
+describe("podpath agent waits", { skip }, () => {
+  it("for the network config, saying so, and starts when it is there", async () => {
+    await using cluster = await TestCluster.start(undefined);
+    const node = cluster.addNode(1);
+    const agent = cluster.startAgent(node);
+    const logged = new Promise<void>((resolve) => {
+      agent.child.stderr?.on("data", () => {
+        if (agent.log().includes(CONFIG_KEY)) resolve();
+      });
+    });
+    await logged;
+    await cluster.store.put(CONFIG_KEY, JSON.stringify(NETWORK_CONFIG));
+    assert.match((await agent.ready).subnet ?? "", /^10\.244\./);
+  });
+
+  it("for the network config, and stops with status 0 when told to", async () => {
+    await using cluster = await TestCluster.start(undefined);
+    const node = cluster.addNode(1);
+    const agent = cluster.startAgent(node);
+    await new Promise((resolve) => agent.child.stderr?.once("data", resolve));
+    assert.deepEqual(await agent.kill("SIGTERM"), { code: 0, signal: null });
+  });
+});

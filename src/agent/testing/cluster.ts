@@ -1,0 +1,230 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { parseIp, parsePrefix } from "../../formats/netip/index.ts";
+import { newAddress, newLink, newRoute, setLink } from "../../formats/netlink/index.ts";
+import { createUnnamedNetNs, inNs, type NetNs, Rtnl, watchRtnl } from "../../kernel/index.ts";
+import { type EmbeddedServer, openEtcdStore, type Store, startEmbeddedServer } from "../../store/index.ts";
+import type { AgentStatus, ReadyReport } from "../index.ts";
+
+const PODPATH = fileURLToPath(new URL("../../cmd/podpath.js", import.meta.url));
+/** Long enough for a busy machine; every wait ends with the event it waits for. */
+const PATIENCE_MS = 20_000;
+
+export const NETWORK_CONFIG = { Network: "10.244.0.0/16", Backend: { Type: "vxlan" } } as const;
+export const CONFIG_KEY = "/coreos.com/network/config";
+
+/** A node: a namespace whose eth0 is on the fabric, and the agent in it. */
+export interface TestNode {
+  readonly name: string;
+  readonly ns: NetNs;
+  readonly rtnl: Rtnl;
+  readonly address: string;
+  readonly subnetFile: string;
+  /** `ip -j …` or `bridge -j …` in the node. */
+  json(command: string): Record<string, unknown>[];
+  /** Any program in the node; must succeed. */
+  run(command: string): string;
+  /** Resolves when `condition` holds, looking again at each change of the kernel's tables. */
+  until(what: string, condition: () => boolean): Promise<void>;
+}
+
+export interface AgentProcess {
+  readonly child: ChildProcess;
+  readonly ready: Promise<ReadyReport>;
+  readonly exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  /** All it logged. */
+  readonly log: () => string;
+  status(): Promise<AgentStatus>;
+  kill(signal: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+}
+
+/** A fabric, nodes on it and the embedded store on a Unix socket, which is reached from every namespace. */
+export class TestCluster implements AsyncDisposable {
+  readonly dir: string = mkdtempSync(join(tmpdir(), "podpath-cluster-"));
+  readonly endpoint: string = `unix://${join(this.dir, "store.sock")}`;
+  readonly #fabric: NetNs = createUnnamedNetNs();
+  readonly #rtnl: Rtnl = Rtnl.open(this.#fabric);
+  readonly #nodes: TestNode[] = [];
+  readonly #agents: AgentProcess[] = [];
+  #server: EmbeddedServer | undefined;
+  #store: Store | undefined;
+
+  static async start(config: unknown = NETWORK_CONFIG): Promise<TestCluster> {
+    const cluster = new TestCluster();
+    try {
+      cluster.#rtnl.execute(newLink({ name: "fabric", kind: { kind: "bridge" }, isUp: true }));
+      await cluster.startStore();
+      cluster.#store = await openEtcdStore({ endpoints: [cluster.endpoint] });
+      if (config !== undefined)
+        await cluster.store.put(CONFIG_KEY, typeof config === "string" ? config : JSON.stringify(config));
+      return cluster;
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  get store(): Store {
+    assert.ok(this.#store);
+    return this.#store;
+  }
+
+  async startStore(): Promise<void> {
+    this.#server = await startEmbeddedServer({
+      dataDir: join(this.dir, "store"),
+      listen: [`unix:${join(this.dir, "store.sock")}`],
+    });
+  }
+
+  async stopStore(): Promise<void> {
+    await this.#server?.close();
+    this.#server = undefined;
+  }
+
+  /** Node `n` is 192.168.100.(10 + n). */
+  addNode(n: number): TestNode {
+    const ns = createUnnamedNetNs();
+    const rtnl = Rtnl.open(ns);
+    const port = `p-node${n}`;
+    const peer = { name: "eth0", netnsFd: ns.fd };
+    this.#rtnl.execute(newLink({ name: port, kind: { kind: "veth", peer }, isUp: true }));
+    this.#rtnl.execute(setLink({ name: port, master: this.#rtnl.link("fabric")?.index ?? 0 }));
+    const eth0 = rtnl.link("eth0");
+    assert.ok(eth0);
+    const address = `192.168.100.${10 + n}`;
+    rtnl.execute([
+      setLink({ name: "lo", isUp: true }),
+      setLink({ index: eth0.index, isUp: true }),
+      newAddress({ index: eth0.index, prefix: parsePrefix(`${address}/24`) }),
+      newRoute({ family: 4, gateway: parseIp("192.168.100.1"), oif: eth0.index }),
+    ]);
+    const run = (command: string): string => {
+      const [program = "", ...args] = command.split(" ");
+      const { stdout, stderr, status } = inNs(ns, () => spawnSync(program, args, { encoding: "utf8" }));
+      assert.equal(status, 0, `${command}: ${stderr}`);
+      return stdout;
+    };
+    const node: TestNode = {
+      name: `node${n}`,
+      ns,
+      rtnl,
+      address,
+      subnetFile: join(this.dir, `node${n}`, "subnet.env"),
+      run,
+      json: (command) => JSON.parse(run(command) || "[]"),
+      until: (what, condition) => until(ns, `${what} on node${n}`, condition),
+    };
+    this.#nodes.push(node);
+    return node;
+  }
+
+  startAgent(node: TestNode, ...args: string[]): AgentProcess {
+    const command = [
+      ...[PODPATH, "agent", "--etcd-endpoints", this.endpoint, "--node-name", node.name],
+      ...["--subnet-file", node.subnetFile, "--ip-masq", ...args],
+    ];
+    const agent = spawnAgent(node.ns, process.execPath, command);
+    this.#agents.push(agent);
+    return agent;
+  }
+
+  /** Any other way of starting it, e.g. without privileges. */
+  startAgentBy(node: TestNode, program: string, before: readonly string[], ...args: string[]): AgentProcess {
+    const command = [...before, process.execPath, PODPATH, "agent", "--etcd-endpoints", this.endpoint, ...args];
+    const agent = spawnAgent(node.ns, program, command);
+    this.#agents.push(agent);
+    return agent;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#agents.map((agent) => agent.kill("SIGKILL")));
+    await this.#store?.[Symbol.asyncDispose]();
+    await this.stopStore();
+    for (const { ns, rtnl } of this.#nodes) {
+      rtnl[Symbol.dispose]();
+      ns.close();
+    }
+    this.#rtnl[Symbol.dispose]();
+    this.#fabric.close();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+function spawnAgent(ns: NetNs, program: string, args: readonly string[]): AgentProcess {
+  const { NODE_EXTRA_CA_CERTS: _slow, ...env } = process.env;
+  const child = inNs(ns, () => spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] }));
+  let log = "";
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    log += text;
+  });
+  const exit = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
+    child.once("close", (code, signal) => resolve({ code, signal }));
+  });
+  const lines = createInterface({ input: child.stdout ?? process.stdin });
+  const waiting = new Map<string, (value: unknown) => void>();
+  lines.on("line", (line) => {
+    for (const [key, value] of Object.entries(JSON.parse(line) as object))
+      waiting.get(key)?.(key === "ready" ? JSON.parse(line) : value);
+  });
+  const said = (key: string): Promise<unknown> =>
+    patiently(`the agent's ${key}`, async (resolve) => {
+      waiting.set(key, resolve);
+      await exit;
+      throw new Error(`the agent ended before it said ${key}: ${log}`);
+    });
+  const ready = said("ready") as Promise<ReadyReport>;
+  // A test that never waits for it does not want to hear of it either.
+  ready.catch(() => {});
+  return {
+    child,
+    ready,
+    exit,
+    log: () => log,
+    status: () => {
+      const status = said("status") as Promise<AgentStatus>;
+      child.kill("SIGUSR2");
+      return status;
+    },
+    kill: async (signal) => {
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+      return exit;
+    },
+  };
+}
+
+async function until(ns: NetNs, what: string, condition: () => boolean): Promise<void> {
+  await patiently(what, (resolve) => {
+    const look = (): void => {
+      if (!condition()) return;
+      watch[Symbol.dispose]();
+      resolve(undefined);
+    };
+    const watch = watchRtnl(ns, look, look);
+    look();
+    return watch;
+  });
+}
+
+/** Fails with what was waited for, rather than with nothing, when the event never comes. */
+async function patiently<T>(
+  what: string,
+  wait: (resolve: (value: T) => void) => Disposable | Promise<never>,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  let watch: Disposable | Promise<never> | undefined;
+  try {
+    return await new Promise<T>((resolve, reject) => {
+      timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), PATIENCE_MS);
+      watch = wait(resolve);
+      if (watch instanceof Promise) watch.catch(reject);
+    });
+  } finally {
+    clearTimeout(timer);
+    if (watch && !(watch instanceof Promise)) watch[Symbol.dispose]();
+  }
+}
