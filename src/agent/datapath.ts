@@ -40,7 +40,6 @@ export class Datapath {
   readonly #options: DatapathOptions;
   readonly #retries = new Retries({ firstMs: 500, lastMs: 60_000 });
   readonly #counts = { changes: 0, passes: 0, busyPasses: 0 };
-  #own: Lease;
   #devices: ReadonlySet<number> = new Set();
   #failures: readonly StepFailure[] = [];
   #conflicts: readonly Conflict[] = [];
@@ -48,12 +47,6 @@ export class Datapath {
 
   constructor(options: DatapathOptions) {
     this.#options = options;
-    this.#own = options.own;
-  }
-
-  setOwn(own: Lease): void {
-    this.#own = own;
-    this.retryNow();
   }
 
   /** What failed is tried in the next pass: the leases have changed, so the reason may be gone. */
@@ -91,12 +84,12 @@ export class Datapath {
   }
 
   async #reconcile(now: number, waiting: Set<string>): Promise<ReconcileReport> {
-    const { rtnl, backend, peers } = this.#options;
+    const { rtnl, backend, peers, own } = this.#options;
     const before = listHost(rtnl);
     const external = this.#external(before);
-    const made = backend.ensureDevices(external, this.#own.attrs);
+    const made = backend.ensureDevices(external, own.attrs);
     const actual = made.length > 0 ? listHost(rtnl) : before;
-    const wanted = backend.wanted(this.#own, peers.current(now), external, actual);
+    const wanted = backend.wanted(own, peers.current(now), external, actual);
     this.#devices = new Set([external.index, ...wanted.devices.map((device) => device.index)]);
     return reconcile(rtnl, wanted, {
       actual,

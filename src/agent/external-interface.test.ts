@@ -58,7 +58,7 @@ describe("describeInterface()", () => {
       address(2, "2001:db8::b/64", { flags: 0x01 }),
       address(2, "2001:db8::a/64"),
     ];
-    assert.deepEqual(describeInterface({ ...LISTING, addresses }, "eth0", OPTIONS), {
+    assert.deepEqual(describeInterface({ ...LISTING, addresses }, "eth0", { ...OPTIONS, families: [4, 6] }), {
       name: "eth0",
       index: 2,
       mtuBytes: 1500,

@@ -66,10 +66,11 @@ export function describeInterface(
   if (!link) return undefined;
   if (link.mtu === 0)
     throw new AgentError(`Cannot use interface ${name}: its MTU is 0; set one with ip link set ${name} mtu`);
-  const [address] = usable(listing.addresses, link, 4).filter(isIpv4);
-  const [ipv6Address] = usable(listing.addresses, link, 6).filter(isIpv6);
-  const publicIp = options.publicIp ?? address;
-  const publicIpv6 = options.publicIpv6 ?? ipv6Address;
+  const [hasV4, hasV6] = [options.families.includes(4), options.families.includes(6)];
+  const address = hasV4 ? usable(listing.addresses, link, 4).find(isIpv4) : undefined;
+  const ipv6Address = hasV6 ? usable(listing.addresses, link, 6).find(isIpv6) : undefined;
+  const publicIp = hasV4 ? (options.publicIp ?? address) : undefined;
+  const publicIpv6 = hasV6 ? (options.publicIpv6 ?? ipv6Address) : undefined;
   return {
     name,
     index: link.index,

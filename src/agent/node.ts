@@ -20,10 +20,10 @@ import { chooseInterface, describeInterface, type InterfaceOptions } from "./ext
 import { LeaseFeed } from "./lease-feed.ts";
 import { ReconcileLoop } from "./loop.ts";
 import type { AgentOptions } from "./options.ts";
-import { OwnLease } from "./own-lease.ts";
+import { keepMasquerade, masqueradeConfig, subnetEnv } from "./own-subnet.ts";
 import { leaseKey, PeerSet } from "./peer-set.ts";
 import { ensureForwarding } from "./preflight.ts";
-import { previousSubnets } from "./subnet-file.ts";
+import { previousSubnets, writeSubnetFile } from "./subnet-file.ts";
 import type { Undo } from "./undo.ts";
 
 export interface StartOptions {
@@ -51,7 +51,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   open.push("stop watching", () => stop.abort());
   const signal = AbortSignal.any([start.signal, stop.signal]);
 
-  const subnets = new SubnetManager({ store, prefix: options.etcdPrefix, log });
+  const subnets = new SubnetManager({ store, prefix: options.etcdPrefix, nodeName: options.nodeName, log });
   const network = await subnets.networkConfig(signal);
   const rtnl = open.use("close rtnetlink", Rtnl.open());
   const interfaceOptions: InterfaceOptions = {
@@ -103,32 +103,26 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
     const undo = ensureForwarding(family);
     if (undo) made.push("turn forwarding off again", undo);
   }
-  const lease = new OwnLease({ ...start, network, backend, external, own, log });
   const nft = openNft(start);
-  if (nft) lease.useMasquerade(nft);
+  if (nft && (options.ipMasq || options.iptablesForwardRules))
+    keepMasquerade(masqueradeConfig(network, own, options), { nft, log, made, open });
   if (options.cniSocket) await startCni(options.cniSocket, start);
-  lease.writeSubnetFile();
+  writeSubnetFile(options.subnetFile, subnetEnv(network, own, backend.mtuBytes(external), options));
 
   const gateway = nft && options.gateway ? newGateway(nft, network, start) : undefined;
-  const report = describe(options, external, backend, own);
+  const { ready, ...about } = describe(options, external, backend, own);
   return {
-    report,
+    report: { ready, ...about },
     status: () => ({
-      ...describe(options, external, backend, lease.lease),
+      ...about,
       datapath: datapath.status(),
       store: store.state(),
       skippedLeases: subnets.skipped,
       ...(gateway && { gateway: gatewayStatus(gateway) }),
     }),
     run: async () => {
-      const onChange = (renewed: Lease): void => {
-        lease.set(renewed);
-        peers.setOwn(renewed);
-        datapath.setOwn(renewed);
-        loop.trigger();
-      };
       const marginMs = options.subnetLeaseRenewMargin * 60_000;
-      const parts = [feed.done, subnets.keep(own, signal, marginMs, onChange), loop.run(signal), gateway?.run(signal)];
+      const parts = [feed.done, subnets.keep(own, signal, marginMs), loop.run(signal), gateway?.run(signal)];
       // None of them ends before the signal but by a bug; then the process ends, its supervisor starts it again, and
       // the datapath goes on meanwhile.
       await Promise.all(parts);
@@ -145,7 +139,8 @@ function findInterface(rtnl: Rtnl, options: InterfaceOptions, { log }: AgentHook
   const { name, why } = chooseInterface(listing, options);
   const external = describeInterface(listing, name, options);
   if (!external) throw new AgentError(`Cannot use interface ${name}: it went away while it was being looked at`);
-  log.info({ ...external }, `using interface ${name}: ${why}`);
+  const { name: _name, ...rest } = external;
+  log.info({ interface: name, ...rest }, `using interface ${name}: ${why}`);
   return external;
 }
 

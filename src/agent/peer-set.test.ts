@@ -34,6 +34,14 @@ describe("PeerSet", () => {
     assert.deepEqual(subnets(peers.current(10 + MINUTE)), ["10.244.3.0"]);
   });
 
+  it("does not hold on to anybody because its own lease is still to come", () => {
+    const peers = new PeerSet(lease(1));
+    peers.update([lease(2)], 0);
+    peers.update([lease(1), lease(2)], 1);
+    peers.update([lease(1)], 2);
+    assert.deepEqual(peers.current(2), []);
+  });
+
   it("gives a held subnet up when somebody else has part of it", () => {
     const peers = new PeerSet(lease(1));
     peers.update([lease(1), lease(2)], 0);

@@ -9,24 +9,23 @@ const HOLD_MS = 60_000;
  * data; whoever else is missing in it may be as alive as we are, so nobody is let go until some time after.
  */
 export class PeerSet {
-  #own: Lease;
+  readonly #own: Lease;
   #peers: readonly Lease[] = [];
   /** Leases that are missing only since ours was. */
   #held: readonly Lease[] = [];
   #holdUntil = 0;
+  #hadOwn = false;
 
   constructor(own: Lease) {
-    this.#own = own;
-  }
-
-  setOwn(own: Lease): void {
     this.#own = own;
   }
 
   update(leases: readonly Lease[], now: number): void {
     const isOwn = (lease: Lease): boolean => leaseKey(lease) === leaseKey(this.#own);
     const known = this.current(now);
-    if (!leases.some(isOwn)) this.#holdUntil = now + HOLD_MS;
+    const hasOwn = leases.some(isOwn);
+    if (this.#hadOwn && !hasOwn) this.#holdUntil = now + HOLD_MS;
+    this.#hadOwn = hasOwn;
     this.#peers = leases.filter((lease) => !isOwn(lease));
     this.#held =
       now < this.#holdUntil ? known.filter((lease) => !this.#peers.some((peer) => inTheWay(peer, lease))) : [];

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import { type AgentProcess, CONFIG_KEY, NETWORK_CONFIG, TestCluster, type TestNode } from "./testing/cluster.ts";
 
@@ -57,7 +58,7 @@ describe("podpath agent refuses with one line, and leaves nothing", { skip }, ()
   it("an interface that is not there", async () => {
     await using cluster = await TestCluster.start();
     const node = cluster.addNode(1);
-    await assertRefused(cluster, node, cluster.startAgent(node, "--iface", "eth7"), /eth7.*eth0 \(192\.168\.100\.11\)/);
+    await assertRefused(cluster, node, cluster.startAgent(node, "--iface", "eth7"), /eth7.*eth0 \(192\.168\.100\.11/);
   });
 
   it("a missing privilege", async () => {
@@ -78,7 +79,7 @@ describe("podpath agent refuses with one line, and leaves nothing", { skip }, ()
   it("a subnet file it cannot write, after everything else went well", async () => {
     await using cluster = await TestCluster.start();
     const node = cluster.addNode(1);
-    const agent = cluster.startAgent(node, "--subnet-file", "/proc/self/nothing/subnet.env");
+    const agent = cluster.startAgent(node, "--subnet-file", join(process.execPath, "subnet.env"));
     await assertRefused(cluster, node, agent, /subnet file.*--subnet-file/);
     assert.equal(node.run("sysctl -n net.ipv4.ip_forward"), "0\n");
   });
@@ -86,24 +87,19 @@ describe("podpath agent refuses with one line, and leaves nothing", { skip }, ()
 
 describe("podpath agent waits", { skip }, () => {
   it("for the network config, saying so, and starts when it is there", async () => {
-    await using cluster = await TestCluster.start(undefined);
+    await using cluster = await TestCluster.start(null);
     const node = cluster.addNode(1);
     const agent = cluster.startAgent(node);
-    const logged = new Promise<void>((resolve) => {
-      agent.child.stderr?.on("data", () => {
-        if (agent.log().includes(CONFIG_KEY)) resolve();
-      });
-    });
-    await logged;
+    await agent.logged(CONFIG_KEY);
     await cluster.store.put(CONFIG_KEY, JSON.stringify(NETWORK_CONFIG));
     assert.match((await agent.ready).subnet ?? "", /^10\.244\./);
   });
 
   it("for the network config, and stops with status 0 when told to", async () => {
-    await using cluster = await TestCluster.start(undefined);
+    await using cluster = await TestCluster.start(null);
     const node = cluster.addNode(1);
     const agent = cluster.startAgent(node);
-    await new Promise((resolve) => agent.child.stderr?.once("data", resolve));
+    await agent.logged(CONFIG_KEY);
     assert.deepEqual(await agent.kill("SIGTERM"), { code: 0, signal: null });
   });
 });

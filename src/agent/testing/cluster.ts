@@ -39,6 +39,8 @@ export interface AgentProcess {
   readonly exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   /** All it logged. */
   readonly log: () => string;
+  /** Resolves once the log holds `text`. */
+  logged(text: string): Promise<void>;
   status(): Promise<AgentStatus>;
   kill(signal: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
@@ -54,13 +56,14 @@ export class TestCluster implements AsyncDisposable {
   #server: EmbeddedServer | undefined;
   #store: Store | undefined;
 
+  /** @param config what to put under CONFIG_KEY; null: nothing */
   static async start(config: unknown = NETWORK_CONFIG): Promise<TestCluster> {
     const cluster = new TestCluster();
     try {
       cluster.#rtnl.execute(newLink({ name: "fabric", kind: { kind: "bridge" }, isUp: true }));
       await cluster.startStore();
       cluster.#store = await openEtcdStore({ endpoints: [cluster.endpoint] });
-      if (config !== undefined)
+      if (config !== null)
         await cluster.store.put(CONFIG_KEY, typeof config === "string" ? config : JSON.stringify(config));
       return cluster;
     } catch (error) {
@@ -185,6 +188,16 @@ function spawnAgent(ns: NetNs, program: string, args: readonly string[]): AgentP
     ready,
     exit,
     log: () => log,
+    logged: (text) =>
+      patiently(`the log to say ${text}`, async (resolve) => {
+        const look = (): void => {
+          if (log.includes(text)) resolve(undefined);
+        };
+        look();
+        child.stderr?.on("data", look);
+        await exit;
+        throw new Error(`the agent ended before it logged ${text}: ${log}`);
+      }),
     status: () => {
       const status = said("status") as Promise<AgentStatus>;
       child.kill("SIGUSR2");

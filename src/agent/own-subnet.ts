@@ -1,0 +1,54 @@
+import type { NetworkConfig, SubnetEnv } from "../formats/flannel/index.ts";
+import { isNotFound, type Nft } from "../kernel/index.ts";
+import { Masquerade, type MasqueradeConfig, masqueradeTables } from "../masquerade/index.ts";
+import type { Lease } from "../subnet/index.ts";
+import type { Log } from "./log.ts";
+import type { AgentOptions } from "./options.ts";
+import type { Undo } from "./undo.ts";
+
+export interface MasqueradeContext {
+  readonly nft: Nft;
+  readonly log: Log;
+  /** Removes rules that were not there before. */
+  readonly made: Undo;
+  readonly open: Undo;
+}
+
+/** What subnet.env tells the CNI plugin. */
+export function subnetEnv(network: NetworkConfig, own: Lease, mtuBytes: number, options: AgentOptions): SubnetEnv {
+  return {
+    networks: network.ipv4 ? [network.ipv4.network] : [],
+    ipv6Networks: network.ipv6 ? [network.ipv6.network] : [],
+    ...(own.subnet && { subnet: own.subnet }),
+    ...(own.ipv6Subnet && { ipv6Subnet: own.ipv6Subnet }),
+    mtuBytes,
+    ipMasq: options.ipMasq,
+  };
+}
+
+/** Masquerade and forward rules from now on, restored whenever somebody changes them. @throws {NftError} */
+export function keepMasquerade(config: MasqueradeConfig, { nft, log, made, open }: MasqueradeContext): void {
+  const had = masqueradeTables(config).some(({ family, table }) => hasTable(nft, family, table));
+  const masquerade = open.use("stop watching the masquerade rules", new Masquerade(nft, config, log));
+  masquerade.watch();
+  if (!had) made.push("remove the masquerade rules", () => masquerade.cleanup());
+}
+
+export function masqueradeConfig(network: NetworkConfig, own: Lease, options: AgentOptions): MasqueradeConfig {
+  return {
+    ...(network.ipv4 && own.subnet && { ipv4: { network: network.ipv4.network, subnet: own.subnet } }),
+    ...(network.ipv6 && own.ipv6Subnet && { ipv6: { network: network.ipv6.network, subnet: own.ipv6Subnet } }),
+    ipMasq: options.ipMasq,
+    forwardRules: options.iptablesForwardRules,
+  };
+}
+
+function hasTable(nft: Nft, family: string, table: string): boolean {
+  try {
+    nft.list(`list table ${family} ${table}`);
+    return true;
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
+}
