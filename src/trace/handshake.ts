@@ -62,7 +62,7 @@ export function stillborn(all: readonly Sighting[], port: number): { request: Si
     .toSorted((a, b) => Number(a.captured.timestampNs - b.captured.timestampNs))[0];
   const sequence = first && findLayer(first.inner, "tcp")?.sequence;
   if (sequence === undefined) return { request: [], reply: [] };
-  const { SYN, RST } = TCP_FLAGS;
+  const { SYN, RST, ACK } = TCP_FLAGS;
   return {
     request: all.filter(({ inner }) => {
       const tcp = findLayer(inner, "tcp");
@@ -70,7 +70,8 @@ export function stillborn(all: readonly Sighting[], port: number): { request: Si
     }),
     reply: all.filter(({ inner }) => {
       const tcp = findLayer(inner, "tcp");
-      return tcp && (tcp.flags & (SYN | RST)) !== 0 && tcp.acknowledgement === (sequence + 1) >>> 0;
+      if (!tcp || (tcp.flags & ACK) === 0 || (tcp.flags & (SYN | RST)) === 0) return false;
+      return tcp.acknowledgement === (sequence + 1) >>> 0;
     }),
   };
 }
