@@ -7,5 +7,4 @@
 export * from "./agent.ts";
 export * from "./cni-server.ts";
 export * from "./errors.ts";
-export type { Log } from "./log.ts";
 export * from "./options.ts";

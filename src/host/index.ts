@@ -6,5 +6,4 @@
  */
 export * from "./plan.ts";
 export * from "./reconcile.ts";
-export { toRequest } from "./request.ts";
 export * from "./state.ts";
