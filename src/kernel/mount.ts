@@ -13,9 +13,10 @@ export type Mount =
   | { readonly kind: "tracefs"; readonly target: string }
   /**
    * Makes a folder writable without touching it: a tmpfs over it that holds a link to each of its entries. (An overlay
-   * would do the same, where the kernel has overlayfs and lets a user namespace use it.)
+   * would do the same, where the kernel has overlayfs and lets a user namespace use it.) `own`: a path below
+   * it that is made anew, empty, whatever the machine has there.
    */
-  | { readonly kind: "shadow"; readonly target: string }
+  | { readonly kind: "shadow"; readonly target: string; readonly own?: string }
   /** The root file system read-only; what is mounted below it keeps its own mode. */
   | { readonly kind: "read-only-root" };
 
@@ -48,7 +49,7 @@ function lines(mount: Mount): string[] {
     case "tracefs":
       return [`mount -t tracefs tracefs ${target}`];
     case "shadow":
-      return shadowLines(mount.target);
+      return shadowLines(mount.target, mount.own);
   }
 }
 
@@ -60,8 +61,11 @@ function tmpfsLines(target: string, keep: string | undefined): string[] {
   return [`cd ${kept}`, make, `mkdir -p ${kept}`, `mount --no-canonicalize --bind . ${kept}`, "cd /"];
 }
 
-function shadowLines(folder: string): string[] {
+function shadowLines(folder: string, own: string | undefined): string[] {
   const [target, below] = [shellWord(folder), shellWord(`${folder}/${SHADOWED}`)];
+  // What is made anew may be there on the machine, and come and go: not even a link may lead to it.
+  const except = own === undefined ? "" : ` ! -name ${shellWord(own.split("/")[0] ?? "")}`;
+  const find = `find ${SHADOWED} -mindepth 1 -maxdepth 1${except}`;
   return [
     // The tmpfs goes on top of the folder, so the folder itself is first held elsewhere.
     "mkdir -p /run/.shadowed",
@@ -70,6 +74,7 @@ function shadowLines(folder: string): string[] {
     `mkdir ${below}`,
     `mount --move /run/.shadowed ${below}`,
     // Links are copied, not linked to: a relative one would lead astray from one folder deeper.
-    `(cd ${target} && find ${SHADOWED} -mindepth 1 -maxdepth 1 -type l -exec cp -P -t . {} + && find ${SHADOWED} -mindepth 1 -maxdepth 1 ! -type l -exec ln -s -t . {} +)`,
+    `(cd ${target} && ${find} -type l -exec cp -P -t . {} + && ${find} ! -type l -exec ln -s -t . {} +)`,
+    ...(own === undefined ? [] : [`mkdir -p ${shellWord(`${folder}/${own}`)}`]),
   ];
 }

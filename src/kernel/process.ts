@@ -53,6 +53,13 @@ function statFields(pid: number | string): string[] | undefined {
   return text.slice(text.lastIndexOf(")") + 2).split(" ");
 }
 
+/** Whether this process may make namespaces without a user namespace: CAP_SYS_ADMIN, which root in a container may lack. */
+export function isPrivileged(): boolean {
+  const CAP_SYS_ADMIN = 21n;
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+  return ((BigInt(`0x${effective}`) >> CAP_SYS_ADMIN) & 1n) === 1n;
+}
+
 /** The children of a process, oldest first. */
 export function childrenOf(pid: number): number[] {
   try {

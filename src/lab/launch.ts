@@ -9,7 +9,15 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { childrenOf, type Mount, mountScript, type ProcessId, processId, unshareArgv } from "../kernel/index.ts";
+import {
+  childrenOf,
+  isPrivileged,
+  type Mount,
+  mountScript,
+  type ProcessId,
+  processId,
+  unshareArgv,
+} from "../kernel/index.ts";
 import { askToEnd } from "./end.ts";
 import { LabError, LabNameTaken } from "./errors.ts";
 import { readLines, writeLine } from "./json-lines.ts";
@@ -44,7 +52,7 @@ export interface LaunchOptions {
 /** @throws {LabError} when there is such a lab already, or it could not be built; then nothing is left of it */
 export async function launch(options: LaunchOptions): Promise<Launched> {
   const { dir, spec, signal } = options;
-  const isRootless = process.getuid?.() !== 0;
+  const isRootless = !isPrivileged();
   const missing = missingPrograms(["flock", "unshare", "nsenter", "mount", "hostname", ...(spec.etcd ? ["etcd"] : [])]);
   if (missing) throw new LabError("start a lab", missing);
   makeStateDir(dir);
@@ -105,7 +113,9 @@ function flockArgs({ dir, supervisor }: LaunchOptions, isRootless: boolean): str
 function initScript(dir: StateDir): string {
   const mounts: (Mount & { optional?: boolean })[] = [
     { kind: "tmpfs", target: "/run", ...(dir.path.startsWith("/run/") ? { keep: dir.path } : {}) },
-    ...["/etc", "/opt", "/var/lib"].map((target): Mount => ({ kind: "shadow", target })),
+    { kind: "shadow", target: "/etc", own: "cni/net.d" },
+    { kind: "shadow", target: "/opt", own: "cni/bin" },
+    { kind: "shadow", target: "/var/lib", own: "cni" },
     { kind: "sysfs", target: "/sys", optional: true },
     { kind: "tracefs", target: "/sys/kernel/tracing", optional: true },
   ];
@@ -181,14 +191,14 @@ function detach(child: ChildProcess, lifeline: Duplex): Promise<void> {
 /** Why the namespaces or the supervisor did not come to be: what the programs wrote last. */
 function diagnose(logFile: string): { reason: string; advice?: string } {
   const text = existsSync(logFile) ? readFileSync(logFile, "utf8").trim() : "";
-  const last = text.split("\n").at(-1) ?? "";
-  if (/^unshare: .*(Operation not permitted|No space left|Permission denied)/m.test(text))
+  const refused = text.split("\n").find((line) => line.startsWith("unshare: "));
+  if (refused?.includes("No space left on device"))
+    return { reason: refused, advice: "the limits are in /proc/sys/user/max_*_namespaces" };
+  if (refused)
     return {
-      reason: last,
+      reason: refused,
       advice:
-        process.getuid?.() === 0
-          ? "this needs CAP_SYS_ADMIN, which a container lacks unless it is privileged"
-          : "user namespaces are off here: kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns or user.max_user_namespaces; or run it as root",
+        "it needs root (CAP_SYS_ADMIN) or user namespaces; see kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns and user.max_user_namespaces",
     };
-  return { reason: last || "the supervisor ended without a word" };
+  return { reason: text.split("\n").at(-1) || "the supervisor ended without a word" };
 }

@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { LabError } from "./errors.ts";
+import { LabError, reasonOf } from "./errors.ts";
 
 export interface StateDir {
   readonly name: string;
@@ -43,10 +43,18 @@ export function stateDir(name: string, root: string = stateRoot()): StateDir {
   return dir;
 }
 
-/** Makes the folder, for this user only. */
+/** Makes the folder, for this user only. @throws {LabError} */
 export function makeStateDir(dir: StateDir): void {
-  mkdirSync(dir.path, { recursive: true, mode: 0o700 });
-  chmodSync(dir.path, 0o700);
+  try {
+    mkdirSync(dir.path, { recursive: true, mode: 0o700 });
+    chmodSync(dir.path, 0o700);
+  } catch (cause) {
+    throw new LabError(`keep a lab in ${dir.path}`, {
+      reason: reasonOf(cause),
+      advice: "PODPATH_STATE names another folder",
+      cause,
+    });
+  }
 }
 
 /** Names that have a folder with a control socket, alive or not. */

@@ -95,6 +95,25 @@ inPrivateMachine(import.meta.url, () => {
     assert.deepEqual(machineState(), before);
   });
 
+  test("a machine that allows no namespaces is told so in one line", async () => {
+    const before = machineState();
+    const forbid = 'echo 0 >/proc/sys/user/max_net_namespaces; exec "$@"';
+    const as = ["unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh"];
+    const { code, stderr } = await podpath(["lab", "up"], { as, env: { PODPATH_STATE: "/run/forbidden" } });
+    assert.equal(code, 1);
+    assert.match(stderr, /^podpath: Cannot .*\n$/);
+    assert.match(stderr, /max_\*_namespaces|PODPATH_STATE/);
+    assert.deepEqual(machineState(), before);
+  });
+
+  test("root without CAP_SYS_ADMIN has a rootless lab", async () => {
+    const as = ["setpriv", "--bounding-set=-sys_admin"];
+    const { code, stdout, stderr } = await podpath(["lab", "up", "--nodes", "1"], { as });
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /rootless/);
+    assert.equal((await podpath(["lab", "down"], { as })).code, 0);
+  });
+
   test("a second lab of one name is refused, one of another name runs beside it", async () => {
     const before = machineState();
     await up("--nodes", "1");
