@@ -37,8 +37,6 @@ export class NetlinkError extends Error {
   readonly extendedAck: ExtendedAck | undefined;
   /** Which request of execute()'s list it was, counted from 0. */
   readonly requestIndex: number;
-  /** The other requests of the same call that failed. Those that are named nowhere were carried out. */
-  readonly others: readonly NetlinkError[];
   readonly #details: NetlinkErrorDetails;
 
   constructor(operation: string, details: NetlinkErrorDetails) {
@@ -51,8 +49,15 @@ export class NetlinkError extends Error {
     this.code = code;
     this.extendedAck = extendedAck;
     this.requestIndex = details.requestIndex ?? 0;
-    this.others = others;
     this.#details = details;
+  }
+
+  /**
+   * The other requests of the same call that failed. Those that are named nowhere were carried out. A getter, which
+   * loggers do not descend into: there may be ten thousand.
+   */
+  get others(): readonly NetlinkError[] {
+    return this.#details.others ?? [];
   }
 
   /** The same error, told with those that happened beside it, or at another place of the caller's list. */

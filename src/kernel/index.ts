@@ -2,7 +2,8 @@
  * The only door to Linux: system calls, network namespaces, rtnetlink, nft, sysctl, packet capture, tracepoints.
  *
  * Knows no lease, no plugin and no lab. Only sys.ts knows the FFI library. Everything but `executeAsync` and the
- * watches is synchronous: the kernel does netlink work inside send(), so there is nothing to wait for.
+ * watches is synchronous: the kernel does netlink work inside send(), so there is nothing to wait for. What was found to
+ * go wrong at this border, and which test holds it, is in docs/adr/0001-koffi.md.
  */
 export * from "./capture.ts";
 export * from "./clock.ts";

@@ -63,7 +63,6 @@ export const mount: Call<
   [source: string | null, target: string, type: string | null, flags: number, data: string | null]
 > = call("int mount(const char *, const char *, const char *, unsigned long, const char *)");
 export const umount2: Call<[target: string, flags: number]> = call("int umount2(const char *, int)");
-export const open: Call<[path: string, flags: number, mode: number]> = call("int open(const char *, int, int)");
 export const close: Call<[fd: number]> = call("int close(int)");
 export const flock: Call<[fd: number, operation: number]> = call("int flock(int, int)");
 export const memfdCreate: Call<[name: string, flags: number]> = call("int memfd_create(const char *, unsigned int)");
