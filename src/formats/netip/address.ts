@@ -62,7 +62,16 @@ export function parseIpv6(text: string): Ipv6Address {
 }
 
 export function ipToBytes(ip: IpAddress): Uint8Array {
-  if (isIpv4(ip)) return Uint8Array.from(ip.split("."), Number);
+  if (isIpv4(ip)) {
+    // Without lists in between: this runs for each peer and message.
+    const bytes = new Uint8Array(4);
+    for (let i = 0, octet = 0; i < ip.length; i++) {
+      const digit = ip.charCodeAt(i) - 48;
+      if (digit < 0) octet++;
+      else bytes[octet] = (bytes[octet] ?? 0) * 10 + digit;
+    }
+    return bytes;
+  }
   const halves = ip.split("::");
   const words = (half: string | undefined): number[] =>
     half ? half.split(":").map((word) => Number.parseInt(word, 16)) : [];

@@ -10,7 +10,9 @@ export function parseMac(text: string): MacAddress {
 }
 
 export function macToBytes(address: MacAddress): Uint8Array {
-  return Uint8Array.from(address.split(":"), (octet) => Number.parseInt(octet, 16));
+  const bytes = new Uint8Array(6);
+  for (let i = 0; i < 6; i++) bytes[i] = Number.parseInt(address.slice(3 * i, 3 * i + 2), 16);
+  return bytes;
 }
 
 /** @throws {ParseError} unless there are exactly six bytes */

@@ -37,6 +37,19 @@ test("AttributeWriter writes nothing for undefined, nor for a flag that is off",
   assert.equal(writer.finish().length, 0);
 });
 
+test("two AttributeWriters at once do not write into each other, nor into what is finished", () => {
+  const [a, b] = [new AttributeWriter(), new AttributeWriter()];
+  a.u32(1, 1);
+  b.u32(2, 2);
+  a.u8(3, 0xff);
+  assert.deepEqual([a.finish(), b.finish()].map(hex), ["080001000100000005000300ff000000", "0800020002000000"]);
+  const first = new AttributeWriter().bytes(1, new Uint8Array(3000).fill(0xee)).finish();
+  const copy = hex(first);
+  const second = new AttributeWriter(8).u8(1, 1).finish();
+  assert.equal(hex(first), copy);
+  assert.equal(hex(second), "00000000000000000500010001000000", "nothing of the earlier payload is left");
+});
+
 test("AttributeWriter refuses what nla_len cannot tell", () => {
   assert.equal(new AttributeWriter().bytes(1, new Uint8Array(0xffff - 4)).finish().length, align4(0xffff));
   assert.throws(() => new AttributeWriter().bytes(1, new Uint8Array(0xffff - 3)), RangeError);
@@ -58,7 +71,7 @@ test("what AttributeWriter writes, Attributes reads", () => {
       macs,
       fc.uint8Array({ maxLength: 2000 }),
       (u8, u16, u32, text, address, mac, blob) => {
-        const payload = new AttributeWriter(Uint8Array.of(1, 2, 3, 4))
+        const payload = new AttributeWriter(4)
           .u8(1, u8)
           .u16(2, u16)
           .u32(3, u32)

@@ -15,39 +15,70 @@ export function align4(length: number): number {
 
 const text = { encoder: new TextEncoder(), decoder: new TextDecoder() };
 
+/** Where payloads are spelled before they are cut out, grown as needed. Small typed arrays are dear: one serves all. */
+interface Scratch {
+  bytes: Uint8Array;
+  view: DataView;
+}
+
+let idle: Scratch | undefined;
+
+function newScratch(length: number): Scratch {
+  const bytes = new Uint8Array(length);
+  return { bytes, view: new DataView(bytes.buffer) };
+}
+
 /** Spells a payload: a fixed header, then attributes. A value that is undefined writes nothing. */
 export class AttributeWriter {
-  #bytes: Uint8Array;
-  #view: DataView;
-  #length: number;
+  readonly #scratch: Scratch;
+  #length = 0;
 
-  constructor(header: Uint8Array = new Uint8Array(0)) {
-    this.#bytes = new Uint8Array(Math.max(192, 2 * header.length));
-    this.#view = new DataView(this.#bytes.buffer);
-    this.#bytes.set(header);
-    this.#length = align4(header.length);
+  /**
+   * @param header its bytes, or how many
+   * @param fill writes the header, whose bytes are 0, at the offset it is given
+   */
+  constructor(header: Uint8Array | number = 0, fill: (view: DataView, offset: number) => void = () => {}) {
+    // Two writers at once are rare, but may be: the second makes itself a scratch of its own.
+    this.#scratch = idle ?? newScratch(1024);
+    idle = undefined;
+    if (typeof header === "number") this.#header(header, fill);
+    else {
+      this.#reserve(align4(header.length));
+      this.#scratch.bytes.set(header);
+    }
   }
 
-  /** Makes room for an attribute and writes its nlattr; gives where its payload begins. */
+  #header(length: number, fill: (view: DataView, offset: number) => void): void {
+    const start = this.#reserve(align4(length));
+    fill(this.#scratch.view, start);
+  }
+
+  /** Makes room, all zero; gives where it begins. */
+  #reserve(length: number): number {
+    const start = this.#length;
+    const end = start + length;
+    if (end > this.#scratch.bytes.length) {
+      const { bytes } = this.#scratch;
+      Object.assign(this.#scratch, newScratch(2 * end));
+      this.#scratch.bytes.set(bytes);
+    }
+    this.#scratch.bytes.fill(0, start, end);
+    this.#length = end;
+    return start;
+  }
+
+  /** Writes an attribute's nlattr; gives where its payload begins. */
   #attribute(type: number, payloadLength: number): number {
     if (NLA_HDRLEN + payloadLength > NLA_MAX)
       throw new RangeError(`Attribute ${type} of ${payloadLength} bytes: too long`);
-    const start = this.#length;
-    const end = start + align4(NLA_HDRLEN + payloadLength);
-    if (end > this.#bytes.length) {
-      const larger = new Uint8Array(2 * end);
-      larger.set(this.#bytes.subarray(0, start));
-      this.#bytes = larger;
-      this.#view = new DataView(larger.buffer);
-    }
-    this.#view.setUint16(start, NLA_HDRLEN + payloadLength, true);
-    this.#view.setUint16(start + 2, type, true);
-    this.#length = end;
+    const start = this.#reserve(align4(NLA_HDRLEN + payloadLength));
+    this.#scratch.view.setUint16(start, NLA_HDRLEN + payloadLength, true);
+    this.#scratch.view.setUint16(start + 2, type, true);
     return start + NLA_HDRLEN;
   }
 
   u8(type: number, value: number | undefined): this {
-    if (value !== undefined) this.#view.setUint8(this.#attribute(type, 1), value);
+    if (value !== undefined) this.#put(this.#attribute(type, 1), value, "setUint8");
     return this;
   }
 
@@ -57,34 +88,29 @@ export class AttributeWriter {
   }
 
   u16(type: number, value: number | undefined): this {
-    if (value !== undefined) {
-      const at = this.#attribute(type, 2);
-      this.#view.setUint16(at, value, true);
-    }
+    if (value !== undefined) this.#put(this.#attribute(type, 2), value, "setUint16");
     return this;
   }
 
   /** A __be16, such as a UDP port. */
   be16(type: number, value: number | undefined): this {
-    if (value !== undefined) {
-      const at = this.#attribute(type, 2);
-      this.#view.setUint16(at, value);
-    }
-    return this;
+    return this.u16(type, value === undefined ? undefined : ((value & 0xff) << 8) | ((value >> 8) & 0xff));
   }
 
   u32(type: number, value: number | undefined): this {
-    if (value !== undefined) {
-      const at = this.#attribute(type, 4);
-      this.#view.setUint32(at, value, true);
-    }
+    if (value !== undefined) this.#put(this.#attribute(type, 4), value, "setUint32");
     return this;
+  }
+
+  /** Only after the room was made: making it may replace the scratch's view. */
+  #put(at: number, value: number, how: "setUint8" | "setUint16" | "setUint32"): void {
+    this.#scratch.view[how](at, value, true);
   }
 
   bytes(type: number, value: Uint8Array | undefined): this {
     if (value !== undefined) {
       const at = this.#attribute(type, value.length);
-      this.#bytes.set(value, at);
+      this.#scratch.bytes.set(value, at);
     }
     return this;
   }
@@ -108,14 +134,28 @@ export class AttributeWriter {
     return this;
   }
 
-  nested(type: number, fill: (inner: AttributeWriter) => void, header?: Uint8Array): this {
-    const inner = new AttributeWriter(header);
-    fill(inner);
-    return this.bytes(type | NLA_F_NESTED, inner.finish());
+  /** Attributes within an attribute; some (VETH_INFO_PEER) have a header of their own before these. */
+  nested(
+    type: number,
+    write: (inner: this) => void,
+    headerLength = 0,
+    fill: (view: DataView, offset: number) => void = () => {},
+  ): this {
+    const start = this.#attribute(type | NLA_F_NESTED, 0) - NLA_HDRLEN;
+    this.#header(headerLength, fill);
+    write(this);
+    const length = this.#length - start;
+    if (length > NLA_MAX) throw new RangeError(`Attribute ${type} of ${length} bytes: too long`);
+    this.#scratch.view.setUint16(start, length, true);
+    return this;
   }
 
+  /** The payload. Once only: what was written is gone then. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    const payload = this.#scratch.bytes.slice(0, this.#length);
+    this.#length = 0;
+    idle = this.#scratch;
+    return payload;
   }
 }
 

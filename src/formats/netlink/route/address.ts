@@ -59,21 +59,23 @@ export function deleteAddress(spec: Pick<AddressSpec, "index" | "prefix" | "peer
 
 /** All addresses of both families, or those of one device. */
 export function dumpAddresses(index = 0): Request {
-  const payload = new AttributeWriter(encodeIfaddrmsg({ af: c.AF_UNSPEC, length: 0, scope: 0, index })).finish();
+  const payload = afterIfaddrmsg({ af: c.AF_UNSPEC, length: 0, scope: 0, index }).finish();
   return { type: c.RTM_GETADDR, flags: c.NLM_F_DUMP, payload };
 }
 
-function encodeIfaddrmsg(fields: { af: number; length: number; scope: number; index: number }): Uint8Array {
-  const bytes = new Uint8Array(IFADDRMSG_LENGTH);
-  bytes.set([fields.af, fields.length, 0, fields.scope]);
-  new DataView(bytes.buffer).setUint32(4, fields.index, true);
-  return bytes;
+function afterIfaddrmsg(fields: { af: number; length: number; scope: number; index: number }): AttributeWriter {
+  return new AttributeWriter(IFADDRMSG_LENGTH, (view, at) => {
+    view.setUint8(at, fields.af);
+    view.setUint8(at + 1, fields.length);
+    view.setUint8(at + 3, fields.scope);
+    view.setUint32(at + 4, fields.index, true);
+  });
 }
 
 function encodeAddress(spec: AddressSpec): Uint8Array {
   const { prefix, index, scope = c.RT_SCOPE_UNIVERSE } = spec;
   const header = { af: afOf(prefixFamily(prefix)), length: prefix.length, scope, index };
-  return new AttributeWriter(encodeIfaddrmsg(header))
+  return afterIfaddrmsg(header)
     .ip(IFA_LOCAL, prefix.address)
     .ip(IFA_ADDRESS, spec.peer ?? prefix.address)
     .ip(IFA_BROADCAST, spec.broadcast)

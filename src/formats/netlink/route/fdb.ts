@@ -1,10 +1,10 @@
 import type { IpAddress, MacAddress } from "../../netip/index.ts";
-import { Attributes, AttributeWriter } from "../attribute.ts";
+import { Attributes } from "../attribute.ts";
 import * as c from "../constants.ts";
 import { DecodeError } from "../errors.ts";
 import type { Message, Request } from "../message.ts";
 import { present } from "../present.ts";
-import { decodeNdmsg, encodeNdmsg, NDA_DST, NDA_IFINDEX, NDA_LLADDR, NDA_MASTER, NDMSG_LENGTH } from "./ndmsg.ts";
+import { afterNdmsg, decodeNdmsg, NDA_DST, NDA_IFINDEX, NDA_LLADDR, NDA_MASTER, NDMSG_LENGTH } from "./ndmsg.ts";
 
 const NDA_VLAN = 5;
 const NDA_PORT = 6;
@@ -60,14 +60,13 @@ export function deleteFdb(spec: Pick<FdbSpec, "index" | "lladdr" | "dst" | "flag
 
 /** All entries, or those of one device. */
 export function dumpFdb(index?: number): Request {
-  const header = encodeNdmsg({ af: c.AF_BRIDGE, index: 0, state: 0, flags: 0 });
-  const payload = new AttributeWriter(header).u32(NDA_IFINDEX, index).finish();
+  const payload = afterNdmsg({ af: c.AF_BRIDGE, index: 0, state: 0, flags: 0 }).u32(NDA_IFINDEX, index).finish();
   return { type: c.RTM_GETNEIGH, flags: c.NLM_F_DUMP, payload };
 }
 
 function encodeFdb(spec: FdbSpec): Uint8Array {
   const { index, state = c.NUD_PERMANENT, flags = c.NTF_SELF } = spec;
-  return new AttributeWriter(encodeNdmsg({ af: c.AF_BRIDGE, index, state, flags }))
+  return afterNdmsg({ af: c.AF_BRIDGE, index, state, flags })
     .mac(NDA_LLADDR, spec.lladdr)
     .ip(NDA_DST, spec.dst)
     .u16(NDA_VLAN, spec.vlan)

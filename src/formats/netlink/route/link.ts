@@ -1,5 +1,5 @@
 import type { MacAddress } from "../../netip/index.ts";
-import { Attributes, AttributeWriter, fixedHeader } from "../attribute.ts";
+import { Attributes, type AttributeWriter, fixedHeader } from "../attribute.ts";
 import * as c from "../constants.ts";
 import { DecodeError } from "../errors.ts";
 import type { Message, Request } from "../message.ts";
@@ -13,7 +13,7 @@ import {
   writeBridge,
   writeBridgePort,
 } from "./bridge.ts";
-import { encodeIfinfomsg, IFINFOMSG_LENGTH } from "./ifinfomsg.ts";
+import { afterIfinfomsg, IFINFOMSG_LENGTH } from "./ifinfomsg.ts";
 import { type LinkStats, readLinkStats } from "./link-stats.ts";
 import { type VethOptions, writeVeth } from "./veth.ts";
 import { readVxlan, type VxlanKind, type VxlanOptions, writeVxlan } from "./vxlan.ts";
@@ -111,7 +111,7 @@ export type LinkSelector = { readonly index: number } | { readonly name: string 
 /** `ip link add`; EEXIST when the name is taken. */
 export function newLink(spec: LinkSpec): Request {
   const flags = spec.isUp ? c.IFF_UP : 0;
-  const attributes = new AttributeWriter(encodeIfinfomsg({ index: spec.index, flags, change: flags }));
+  const attributes = afterIfinfomsg({ index: spec.index, flags, change: flags });
   attributes.text(c.IFLA_IFNAME, spec.name);
   writeCommon(attributes, spec);
   attributes.u32(c.IFLA_LINK, spec.link).nested(c.IFLA_LINKINFO, (info) => writeKind(info, spec.kind));
@@ -125,7 +125,7 @@ export function setLink(change: LinkChange): Request {
     throw new TypeError(`A link is renamed by its index; ${change.name} -> ${change.newName} has none`);
   const flags = (isUp ? c.IFF_UP : 0) | (promiscuous ? c.IFF_PROMISC : 0);
   const mask = (isUp === undefined ? 0 : c.IFF_UP) | (promiscuous === undefined ? 0 : c.IFF_PROMISC);
-  const attributes = new AttributeWriter(encodeIfinfomsg({ index, flags, change: mask }));
+  const attributes = afterIfinfomsg({ index, flags, change: mask });
   attributes.text(c.IFLA_IFNAME, change.newName ?? (index === undefined ? change.name : undefined));
   writeCommon(attributes, change);
   attributes.text(c.IFLA_IFALIAS, change.alias);
@@ -154,12 +154,12 @@ export function getLink(which: LinkSelector): Request {
 const RTEXT_FILTER_SKIP_STATS = 8;
 
 export function dumpLinks(): Request {
-  const payload = new AttributeWriter(encodeIfinfomsg({})).u32(c.IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).finish();
+  const payload = afterIfinfomsg({}).u32(c.IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS).finish();
   return { type: c.RTM_GETLINK, flags: c.NLM_F_DUMP, payload };
 }
 
 function selectLink(which: LinkSelector | { readonly group: number }): AttributeWriter {
-  const attributes = new AttributeWriter(encodeIfinfomsg({ index: "index" in which ? which.index : 0 }));
+  const attributes = afterIfinfomsg({ index: "index" in which ? which.index : 0 });
   if ("name" in which) attributes.text(c.IFLA_IFNAME, which.name);
   if ("group" in which) attributes.u32(c.IFLA_GROUP, which.group);
   return attributes;

@@ -1,6 +1,6 @@
 // struct ndmsg { u8 ndm_family; u8 pad; u16 pad; s32 ndm_ifindex; u16 ndm_state; u8 ndm_flags; u8 ndm_type; }
 // Neighbours and FDB entries share it: AF_INET and AF_INET6 the one, AF_BRIDGE the other.
-import { fixedHeader } from "../attribute.ts";
+import { AttributeWriter, fixedHeader } from "../attribute.ts";
 
 export const NDMSG_LENGTH = 12;
 export const NDA_DST = 1;
@@ -16,14 +16,14 @@ export interface Ndmsg {
   readonly flags: number;
 }
 
-export function encodeNdmsg({ af, index, state, flags }: Ndmsg): Uint8Array {
-  const bytes = new Uint8Array(NDMSG_LENGTH);
-  const view = new DataView(bytes.buffer);
-  view.setUint8(0, af);
-  view.setInt32(4, index, true);
-  view.setUint16(8, state, true);
-  view.setUint8(10, flags);
-  return bytes;
+/** A writer that stands behind an ndmsg. */
+export function afterNdmsg({ af, index, state, flags }: Ndmsg): AttributeWriter {
+  return new AttributeWriter(NDMSG_LENGTH, (view, at) => {
+    view.setUint8(at, af);
+    view.setInt32(at + 4, index, true);
+    view.setUint16(at + 8, state, true);
+    view.setUint8(at + 10, flags);
+  });
 }
 
 export function decodeNdmsg(payload: Uint8Array): Ndmsg {

@@ -1,11 +1,11 @@
 import { familyOf, type IpAddress, type IpFamily, type MacAddress } from "../../netip/index.ts";
-import { Attributes, AttributeWriter } from "../attribute.ts";
+import { Attributes } from "../attribute.ts";
 import * as c from "../constants.ts";
 import { DecodeError } from "../errors.ts";
 import type { Message, Request } from "../message.ts";
 import { present } from "../present.ts";
 import { afOf, familyOfAf, ofFamily } from "./family.ts";
-import { decodeNdmsg, encodeNdmsg, NDA_DST, NDA_IFINDEX, NDA_LLADDR, NDA_PROTOCOL, NDMSG_LENGTH } from "./ndmsg.ts";
+import { afterNdmsg, decodeNdmsg, NDA_DST, NDA_IFINDEX, NDA_LLADDR, NDA_PROTOCOL, NDMSG_LENGTH } from "./ndmsg.ts";
 
 /** A neighbour (ARP or ND) entry as RTM_NEWNEIGH reports it. */
 export interface Neighbour {
@@ -46,14 +46,13 @@ export function deleteNeighbour({ index, address }: Pick<NeighbourSpec, "index" 
 
 /** All neighbours of both families, or those of one device. */
 export function dumpNeighbours(index?: number): Request {
-  const header = encodeNdmsg({ af: c.AF_UNSPEC, index: 0, state: 0, flags: 0 });
-  const payload = new AttributeWriter(header).u32(NDA_IFINDEX, index).finish();
+  const payload = afterNdmsg({ af: c.AF_UNSPEC, index: 0, state: 0, flags: 0 }).u32(NDA_IFINDEX, index).finish();
   return { type: c.RTM_GETNEIGH, flags: c.NLM_F_DUMP, payload };
 }
 
 function encodeNeighbour(spec: NeighbourSpec): Uint8Array {
   const { index, address, state = c.NUD_PERMANENT, flags = 0 } = spec;
-  return new AttributeWriter(encodeNdmsg({ af: afOf(familyOf(address)), index, state, flags }))
+  return afterNdmsg({ af: afOf(familyOf(address)), index, state, flags })
     .ip(NDA_DST, address)
     .mac(NDA_LLADDR, spec.lladdr)
     .u8(NDA_PROTOCOL, spec.protocol)

@@ -53,20 +53,26 @@ export function replaceNexthop(spec: NexthopSpec): Request {
 
 /** Deletes it and every route that names it. ENOENT when there is none. */
 export function deleteNexthop({ id }: Pick<NexthopSpec, "id">): Request {
-  const payload = new AttributeWriter(new Uint8Array(NHMSG_LENGTH)).u32(NHA_ID, id).finish();
+  const payload = new AttributeWriter(NHMSG_LENGTH).u32(NHA_ID, id).finish();
   return { type: c.RTM_DELNEXTHOP, flags: 0, payload };
 }
 
 export function dumpNexthops(): Request {
-  const payload = new AttributeWriter(new Uint8Array(NHMSG_LENGTH)).finish();
+  const payload = new AttributeWriter(NHMSG_LENGTH).finish();
   return { type: c.RTM_GETNEXTHOP, flags: c.NLM_F_DUMP, payload };
 }
 
 function encodeNexthop(spec: NexthopSpec): Uint8Array {
-  const header = new Uint8Array(NHMSG_LENGTH);
-  header.set([afOf(spec.family), 0, spec.protocol ?? c.RTPROT_BOOT]);
-  new DataView(header.buffer).setUint32(4, spec.onlink ? c.RTNH_F_ONLINK : 0, true);
-  return new AttributeWriter(header).u32(NHA_ID, spec.id).ip(NHA_GATEWAY, spec.gateway).u32(NHA_OIF, spec.oif).finish();
+  const header = (view: DataView, at: number): void => {
+    view.setUint8(at, afOf(spec.family));
+    view.setUint8(at + 2, spec.protocol ?? c.RTPROT_BOOT);
+    view.setUint32(at + 4, spec.onlink ? c.RTNH_F_ONLINK : 0, true);
+  };
+  return new AttributeWriter(NHMSG_LENGTH, header)
+    .u32(NHA_ID, spec.id)
+    .ip(NHA_GATEWAY, spec.gateway)
+    .u32(NHA_OIF, spec.oif)
+    .finish();
 }
 
 /** @throws {DecodeError} */

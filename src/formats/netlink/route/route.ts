@@ -91,15 +91,14 @@ export function replaceRoute(spec: RouteSpec): Request {
 export function deleteRoute(spec: RouteSpec): Request {
   // What is left out is a wildcard: for the scope that is NOWHERE in IPv4, for the others 0.
   const scope = spec.scope ?? (spec.family === 4 ? c.RT_SCOPE_NOWHERE : c.RT_SCOPE_UNIVERSE);
-  const payload = encodeRoute({ ...spec, scope, type: spec.type ?? c.RTN_UNSPEC, protocol: spec.protocol ?? 0 });
+  const payload = encodeRoute(spec, { scope, type: spec.type ?? c.RTN_UNSPEC, protocol: spec.protocol ?? 0 });
   return { type: c.RTM_DELROUTE, flags: 0, payload };
 }
 
 export function dumpRoutes(filter: RouteFilter = {}): Request {
   const { family, table, oif, protocol = 0, type = 0 } = filter;
-  const header = new Uint8Array(RTMSG_LENGTH);
-  header.set([family === undefined ? c.AF_UNSPEC : afOf(family), 0, 0, 0, 0, protocol, 0, type]);
-  const payload = new AttributeWriter(header).u32(RTA_TABLE, table).u32(RTA_OIF, oif).finish();
+  const af = family === undefined ? c.AF_UNSPEC : afOf(family);
+  const payload = afterRtmsg({ af, protocol, type }).u32(RTA_TABLE, table).u32(RTA_OIF, oif).finish();
   return { type: c.RTM_GETROUTE, flags: c.NLM_F_DUMP, payload };
 }
 
@@ -109,14 +108,9 @@ export function getRoute(
   options: { readonly from?: IpAddress | undefined; readonly oif?: number | undefined } = {},
 ): Request {
   const family = isIpv4(destination) ? 4 : 6;
-  const header = new Uint8Array(RTMSG_LENGTH);
-  header.set([
-    afOf(family),
-    prefixBits({ address: destination }),
-    options.from ? prefixBits({ address: options.from }) : 0,
-  ]);
-  new DataView(header.buffer).setUint32(8, RTM_F_LOOKUP_TABLE, true);
-  const payload = new AttributeWriter(header)
+  const bits = prefixBits({ address: destination });
+  const header = { af: afOf(family), dstLength: bits, srcLength: options.from ? bits : 0, flags: RTM_F_LOOKUP_TABLE };
+  const payload = afterRtmsg(header)
     .ip(RTA_DST, destination)
     .ip(RTA_SRC, options.from)
     .u32(RTA_OIF, options.oif)
@@ -126,7 +120,7 @@ export function getRoute(
 
 function encodeNewRoute(spec: RouteSpec): Uint8Array {
   const { type = c.RTN_UNICAST, protocol = c.RTPROT_BOOT } = spec;
-  return encodeRoute({ ...spec, type, protocol, scope: spec.scope ?? defaultScope(spec, type) });
+  return encodeRoute(spec, { type, protocol, scope: spec.scope ?? defaultScope(spec, type) });
 }
 
 /** As `ip` does it: what is reached through nobody is on the link, local addresses are on the host. */
@@ -138,14 +132,49 @@ function defaultScope({ family, gateway, nexthopId }: RouteSpec, type: number): 
   return c.RT_SCOPE_UNIVERSE;
 }
 
-function encodeRoute(spec: RouteSpec & { type: number; protocol: number; scope: number }): Uint8Array {
+function afterRtmsg(rtm: {
+  readonly af: number;
+  readonly dstLength?: number;
+  readonly srcLength?: number;
+  readonly tos?: number;
+  readonly table?: number;
+  readonly protocol?: number;
+  readonly scope?: number;
+  readonly type?: number;
+  readonly flags?: number;
+}): AttributeWriter {
+  const { af, dstLength = 0, srcLength = 0, tos = 0, table = 0, protocol = 0, scope = 0, type = 0, flags = 0 } = rtm;
+  return new AttributeWriter(RTMSG_LENGTH, (view, at) => {
+    view.setUint8(at, af);
+    view.setUint8(at + 1, dstLength);
+    view.setUint8(at + 2, srcLength);
+    view.setUint8(at + 3, tos);
+    view.setUint8(at + 4, table);
+    view.setUint8(at + 5, protocol);
+    view.setUint8(at + 6, scope);
+    view.setUint8(at + 7, type);
+    view.setUint32(at + 8, flags, true);
+  });
+}
+
+function encodeRoute(spec: RouteSpec, what: { type: number; protocol: number; scope: number }): Uint8Array {
   const { dst, gateway, table = c.RT_TABLE_MAIN, mtu } = spec;
-  const header = new Uint8Array(RTMSG_LENGTH);
+  const { family, tos = 0 } = spec;
+  const { protocol, scope, type } = what;
   // rtm_table is one byte; larger tables go into RTA_TABLE alone.
   const shortTable = table < 256 ? table : 0;
-  header.set([afOf(spec.family), dst?.length ?? 0, 0, spec.tos ?? 0, shortTable, spec.protocol, spec.scope, spec.type]);
-  new DataView(header.buffer).setUint32(8, spec.onlink ? c.RTNH_F_ONLINK : 0, true);
-  const attributes = new AttributeWriter(header).ip(RTA_DST, dst?.address);
+  const flags = spec.onlink ? c.RTNH_F_ONLINK : 0;
+  const header = {
+    af: afOf(family),
+    dstLength: dst?.length ?? 0,
+    tos,
+    table: shortTable,
+    protocol,
+    scope,
+    type,
+    flags,
+  };
+  const attributes = afterRtmsg(header).ip(RTA_DST, dst?.address);
   if (gateway !== undefined && isIpv4(gateway) !== (spec.family === 4))
     attributes.bytes(RTA_VIA, Uint8Array.of(afOf(isIpv4(gateway) ? 4 : 6), 0, ...ipToBytes(gateway)));
   else attributes.ip(RTA_GATEWAY, gateway);

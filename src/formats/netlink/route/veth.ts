@@ -2,7 +2,7 @@
 import type { MacAddress } from "../../netip/index.ts";
 import type { AttributeWriter } from "../attribute.ts";
 import { IFLA_ADDRESS, IFLA_GROUP, IFLA_IFNAME, IFLA_MTU, IFLA_NET_NS_FD } from "../constants.ts";
-import { encodeIfinfomsg } from "./ifinfomsg.ts";
+import { IFINFOMSG_LENGTH, writeIfinfomsg } from "./ifinfomsg.ts";
 
 const VETH_INFO_PEER = 1;
 
@@ -33,6 +33,7 @@ export function writeVeth(data: AttributeWriter, { peer }: VethOptions): void {
         .u32(IFLA_MTU, peer.mtu)
         .u32(IFLA_GROUP, peer.group)
         .u32(IFLA_NET_NS_FD, peer.netnsFd),
-    encodeIfinfomsg({ index: peer.index }),
+    IFINFOMSG_LENGTH,
+    writeIfinfomsg({ index: peer.index }),
   );
 }
