@@ -48,8 +48,8 @@ function kernelState(node: FakeNode, pods: readonly string[]): unknown {
         .sort(byText),
       routes: rtnl
         .routes()
-        // The kernel's own, of addresses that are random.
-        .filter(({ dst }) => !/^(fe80|ff00)/.test(dst?.address ?? ""))
+        // IPv6's own, of addresses that are random, or that come when a detection of theirs has ended.
+        .filter(({ family, table, dst }) => !(family === 6 && (table === 255 || dst?.address.startsWith("fe80"))))
         .map((route) => ({ ...route, oif: nameOf(route.oif) }))
         .sort(byText),
     };

@@ -9,7 +9,7 @@ import {
   type Result,
   stringField,
 } from "../../formats/cni/index.ts";
-import type { MacAddress } from "../../formats/netip/index.ts";
+import { type MacAddress, prefixFamily } from "../../formats/netip/index.ts";
 import type { Link } from "../../formats/netlink/index.ts";
 import { Rtnl } from "../../kernel/index.ts";
 import { findPod, openPod } from "../netns.ts";
@@ -19,7 +19,7 @@ import { ensureBridge, ensureGateways } from "./bridge-link.ts";
 import { checkAttachment } from "./check.ts";
 import { readBridgeConf } from "./conf.ts";
 import { removeFromPod } from "./link-removal.ts";
-import { configurePod, createVeth, waitForPort } from "./pod-link.ts";
+import { configurePod, createVeth, waitForAddresses, waitUntilUp } from "./pod-link.ts";
 
 export const bridge: Plugin = {
   async add(call: Call): Promise<Result> {
@@ -32,7 +32,9 @@ export const bridge: Plugin = {
     const wanted = given ? addressing(conf, call.conf, given) : { ...EMPTY_RESULT, dns: call.conf.dns };
     configurePod(pod, ends.podIndex, conf, wanted);
     if (conf.isGateway) ensureGateways(host, link, conf, wanted.ips, call.undo);
-    const port = await waitForPort(host, ends.hostName);
+    const port = await waitUntilUp(host, ends.hostName);
+    await waitUntilUp(pod.rtnl, call.ifName);
+    if (wanted.ips.some(({ address }) => prefixFamily(address) === 6)) await waitForAddresses(pod, ends.podIndex);
     return { ...wanted, interfaces: interfaces(call, host.link(link.index) ?? link, port, ends.podMac) };
   },
 

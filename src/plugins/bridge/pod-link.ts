@@ -2,8 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { CNI_ERROR, CniError, type Result } from "../../formats/cni/index.ts";
-import { localMac, type MacAddress, prefixFamily } from "../../formats/netip/index.ts";
-import type { Link } from "../../formats/netlink/index.ts";
+import { formatPrefix, localMac, type MacAddress, prefixFamily } from "../../formats/netip/index.ts";
+import { IFA_F_DADFAILED, IFA_F_TENTATIVE, type Link } from "../../formats/netlink/index.ts";
 import { inNs, isAlreadyExists, isNotFound, NetlinkError, Rtnl, writeSysctl } from "../../kernel/index.ts";
 import type { Pod } from "../netns.ts";
 import type { UndoStack } from "../undo.ts";
@@ -88,15 +88,41 @@ function tolerateMissing(write: () => void): void {
 // The reference's waits: 0, 50, 500, 1000, 1000 ms. The kernel needs a fraction of the first.
 const OPERSTATE_DEADLINE_MS = 2550;
 
-/** A port passes frames only once its carrier was noticed. @throws {CniError} after the time the reference waits */
-export async function waitForPort(host: Rtnl, hostName: string): Promise<Link> {
+/**
+ * A bridge port passes frames, and IPv6 begins on a device, only once the kernel has noticed the carrier.
+ * @throws {CniError} after the time the reference waits
+ */
+export async function waitUntilUp(rtnl: Rtnl, name: string): Promise<Link> {
   const deadline = performance.now() + OPERSTATE_DEADLINE_MS;
   for (let pauseMs = 0; ; pauseMs = Math.min(50, pauseMs + 1)) {
-    const link = host.link(hostName);
-    if (!link) throw new CniError(CNI_ERROR.internal, `${hostName} vanished from the host while ADD made it`);
+    const link = rtnl.link(name);
+    if (!link) throw new CniError(CNI_ERROR.internal, `${name} vanished while ADD made it`);
     if (link.operState === "UP") return link;
     if (performance.now() > deadline)
-      throw new CniError(CNI_ERROR.internal, `bridge port in error state: ${hostName} is ${link.operState}`);
+      throw new CniError(CNI_ERROR.internal, `bridge port in error state: ${name} is ${link.operState}`);
+    await delay(pauseMs);
+  }
+}
+
+const DAD_DEADLINE_MS = 5000;
+
+/** An IPv6 address cannot be used while its detection runs: with accept_dad 0 a moment, with `enabledad` a second or two. */
+export async function waitForAddresses({ rtnl, ifName }: Pod, index: number): Promise<void> {
+  const deadline = performance.now() + DAD_DEADLINE_MS;
+  for (let pauseMs = 0; ; pauseMs = Math.min(50, pauseMs + 1)) {
+    const addresses = rtnl.addresses(index).filter(({ prefix, scope }) => prefixFamily(prefix) === 6 && scope === 0);
+    const [duplicate] = addresses.filter(({ flags }) => (flags & IFA_F_DADFAILED) !== 0);
+    if (duplicate)
+      throw new CniError(
+        CNI_ERROR.internal,
+        `${formatPrefix(duplicate.prefix)} of ${ifName} is in use elsewhere (DADFAILED)`,
+      );
+    if (addresses.every(({ flags }) => (flags & IFA_F_TENTATIVE) === 0)) return;
+    if (performance.now() > deadline)
+      throw new CniError(
+        CNI_ERROR.internal,
+        `IPv6 addresses of ${ifName} are still tentative after ${DAD_DEADLINE_MS} ms`,
+      );
     await delay(pauseMs);
   }
 }
