@@ -8,13 +8,13 @@
 import type { LabPrograms } from "./programs.ts";
 import type { FromRunner, ScenariosRequest } from "./scenarios/messages.ts";
 
-export { askControl, isNotRunning, labInfo, runningLabs, theLab } from "./control.ts";
+export { askControl, runningLabs, theLab } from "./control.ts";
 export { endLab } from "./end.ts";
 export * from "./errors.ts";
 export * from "./exec.ts";
 export { type Launched, launch } from "./launch.ts";
-export { logFile, logNames } from "./logs.ts";
-export { type ManifestFile, readWorkload } from "./manifest.ts";
+export { logFile } from "./logs.ts";
+export { readWorkload } from "./manifest.ts";
 export type * from "./messages.ts";
 export { childEnvironment, type LabPrograms } from "./programs.ts";
 export type { FromRunner, ScenarioResult, ScenariosRequest } from "./scenarios/messages.ts";

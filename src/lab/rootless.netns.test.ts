@@ -6,8 +6,13 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { LabInfo } from "./messages.ts";
+import type { ScenarioResult } from "./scenarios/messages.ts";
 import { type Finished, podpath } from "./testing/podpath.ts";
 import { inPrivateMachine, machineState } from "./testing/private-machine.ts";
+
+interface Scenarios {
+  readonly scenarios: readonly ScenarioResult[];
+}
 
 const NOBODY = 65534;
 const AS_NOBODY = ["setpriv", "--reuid", String(NOBODY), "--regid", String(NOBODY), "--clear-groups"];
@@ -42,21 +47,11 @@ inPrivateMachine(import.meta.url, () => {
       await lab("up");
       const info = JSON.parse((await lab("ps", "--json")).stdout) as LabInfo;
       assert.equal(info.rootless, true);
-      const [clusterIp = ""] = info.services[0]?.clusterIPs ?? [];
-      for (const protocol of ["tcp", "udp", "icmp"]) {
-        const probe = [
-          process.execPath,
-          CONTAINER,
-          "probe",
-          "--protocol",
-          protocol,
-          "--host",
-          clusterIp,
-          "--port",
-          "80",
-        ];
-        const { stdout } = await lab("exec", "client", "--", ...probe);
-        assert.equal((JSON.parse(stdout) as { ok: boolean }).ok, true, stdout);
+      const { scenarios } = JSON.parse((await lab("scenarios", "--json")).stdout) as Scenarios;
+      assert.equal(scenarios.length, 18);
+      for (const { ok, number, protocol, unavailable } of scenarios) {
+        assert.ok(ok, `${number} ${protocol}`);
+        assert.match(unavailable.join(), /tracepoints|tracefs/, "what cannot be had is named");
       }
       assert.equal((await lab("exec", "pod-a", "-c", "c1", "--", "id", "-u")).stdout, "0\n");
       assert.deepEqual({ ...machineState(), processes: [] }, { ...before, processes: [] });

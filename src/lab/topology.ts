@@ -20,7 +20,6 @@ export interface NodePlan {
 
 export const FABRIC = "fabric";
 export const NETWORK_CONFIG = '{"Network":"10.244.0.0/16","Backend":{"Type":"vxlan"}}';
-export const CLUSTER_CIDR: Prefix = parsePrefix("10.244.0.0/16");
 export const SERVICE_CIDR: Prefix = parsePrefix("10.96.0.0/12");
 export const STORE_PREFIX = "/coreos.com/network";
 export const SERVICES_PREFIX = "/podpath/services";
