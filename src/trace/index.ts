@@ -13,4 +13,4 @@ export * from "./json.ts";
 export * from "./observer.ts";
 export * from "./pcapng.ts";
 export * from "./table.ts";
-export type { Peer, Peers } from "./topology.ts";
+export type { Peers } from "./topology.ts";

@@ -47,7 +47,10 @@ export function withEvidence(
 ): Hop[] {
   return hops.map((hop, i): Hop => {
     const next = hops[i + 1]?.leg === hop.leg ? hops[i + 1] : undefined;
-    const own = events.find((event) => isSightingOf(event, hop));
+    const own = nearest(
+      events.filter((event) => isSightingOf(event, hop)),
+      hop,
+    );
     const until = next ? next.timestampNs + CLOCK_NS : hop.timestampNs + TAIL_NS;
     const after = events.filter(({ timestampNs: at }) => at >= hop.timestampNs - CLOCK_NS && at <= until);
     const lookups = after.filter((event) => isLookupFor(event, hop, next, ifindexOf(hop)));
@@ -62,7 +65,13 @@ function dropText({ fields: { reason = "not told by this kernel", location = "?"
   return `kfree_skb: dropped, reason ${reason}, at ${location}`;
 }
 
-/** The event of this hop: same device name, same length, beside it in time. */
+/** Another lab on this machine may send the same lengths at almost the same time. */
+function nearest(events: readonly TraceEvent[], { timestampNs }: Hop): TraceEvent | undefined {
+  const distance = (event: TraceEvent): number => Math.abs(Number(event.timestampNs - timestampNs));
+  return events.toSorted((a, b) => distance(a) - distance(b))[0];
+}
+
+/** Whether this may be the event of this hop: same device name, same length, beside it in time. */
 function isSightingOf({ name, fields, timestampNs }: TraceEvent, hop: Hop): boolean {
   const distance = timestampNs - hop.timestampNs;
   if (distance > SLACK_NS || distance < -SLACK_NS || fields.dev !== hop.device) return false;

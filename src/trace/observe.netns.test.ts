@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { after, before, test } from "node:test";
 import { createUnnamedNetNs } from "../kernel/index.ts";
 import { type Cast, type Hop, type ProbeProtocol, WALKS, type Walk } from "../model/index.ts";
-import { compare, hopTable, type Observation, Observer } from "./index.ts";
+import { compare, hopTable, type Observation, Observer, observe } from "./index.ts";
 import { ACROSS_CAST, Cluster, type Name, NODE1_CAST } from "./testing/cluster.ts";
 
 function why(): string | false {
@@ -146,6 +146,18 @@ test("copies that a switch floods to everybody are left out, and said", { skip }
   } finally {
     cluster.run("fabric", "ip link set fabric type bridge ageing_time 30000");
   }
+});
+
+test("observe() opens the captures for one probe, and says what it does without", { skip }, async () => {
+  const { hops, unavailable } = await observe({
+    namespaces: cluster.namespaces(),
+    tracefs: false,
+    match: { protocol: "udp", request: "podpath-ping once", reply: "podpath-pong once" },
+    run: () => cluster.ask("pod-a", { protocol: "udp", host: "10.244.1.3", port: 8080, text: "podpath-ping once" }),
+  });
+  assert.deepEqual(compare(hops, WALKS[1] as Walk, NODE1_CAST), []);
+  assert.deepEqual(unavailable, ["kernel tracepoints: not asked for"]);
+  assert.deepEqual(hops[1]?.evidence, []);
 });
 
 test("a rule that should not be there shows as a change that the walk does not have", { skip }, async () => {

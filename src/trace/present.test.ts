@@ -25,13 +25,28 @@ test("hopTable() prints who, where and when, the packet, its carrier and what ch
     `\
 #    µs  node   namespace  device         packet, what carries it (in), what changed (*)
 request
-1   0.0  node1  node1      cni0       rx  udp 10.244.1.2:40000 > 10.244.2.2:8080, 14 bytes, ttl 64
-2  12.0  node1  node1      flannel.1  tx  udp 10.244.1.2:40000 > 10.244.2.2:8080, 14 bytes, ttl 63
+1   0.0  node1  node1      cni0       rx  udp 10.244.1.2:40000 > 10.244.2.2:8080, 14 B, ttl 64
+2  12.0  node1  node1      flannel.1  tx  udp 10.244.1.2:40000 > 10.244.2.2:8080, 14 B, ttl 63
                                           * ttl 64 -> 63; mac 0a:58:0a:f4:01:02 > 0a:58:0a:f4:02:02
-3  15.5  node1  node1      eth0       tx  udp 10.244.1.2:40000 > 10.244.2.2:8080, 14 bytes, ttl 63
+3  15.5  node1  node1      eth0       tx  udp 10.244.1.2:40000 > 10.244.2.2:8080, 14 B, ttl 63
                                           in vxlan vni 1, 192.168.100.11:40000 > 192.168.100.12:8472, ttl 64
                                           * vxlan-encap`,
   );
+});
+
+test("hopTable() prints an echo on one line, and what is wrong with a packet", () => {
+  const [echo] = tell(
+    [sighting("pod-a/eth0 tx", 0, { protocol: "icmp", text: `podpath-ping 1${".".repeat(200)}` })],
+    { protocol: "icmp", request: "podpath-ping 1", reply: "podpath-ping 1" },
+    topology(),
+    [],
+  ).hops;
+  assert.match(
+    hopTable([echo as Hop]),
+    /tx {2}icmp request 10\.244\.1\.2 > 10\.244\.2\.2, id 7 seq 100, 214 B, ttl 64$/,
+  );
+  const notes = ["udp checksum is left to the device", "ipv4 checksum is wrong"];
+  assert.match(hopTable([{ ...(echo as Hop), notes }]), /\n +! ipv4 checksum is wrong$/);
 });
 
 test("hopTable() stays inside the terminal's width", () => {

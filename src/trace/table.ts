@@ -1,4 +1,13 @@
-import { findLayer, formatTcpFlags, icmpEcho, icmpv6Echo, type Layer, summarise } from "../formats/packet/index.ts";
+import {
+  findLayer,
+  formatTcpFlags,
+  ICMP_ECHO,
+  ICMPV6_ECHO_REQUEST,
+  icmpEcho,
+  icmpv6Echo,
+  type Layer,
+  summarise,
+} from "../formats/packet/index.ts";
 import { type Change, type Hop, ipOf, type Leg, openEnvelope, ttlOf } from "../model/index.ts";
 
 export interface HopTableOptions {
@@ -40,6 +49,9 @@ function tellPacket(hop: Hop): string[] {
   const { outer, inner, vni } = openEnvelope(hop.packet);
   const lines = [packetText(inner)];
   if (vni !== undefined) lines.push(`in vxlan vni ${vni}, ${carrierText(outer)}`);
+  // That a checksum is left to the device is so on every veth; what is left is not as it should be.
+  const notes = hop.notes.filter((note) => !note.endsWith("left to the device"));
+  if (notes.length > 0) lines.push(`! ${notes.join("; ")}`);
   if (hop.diff.length > 0) lines.push(`* ${hop.diff.map(changeText).join("; ")}`);
   return lines;
 }
@@ -55,7 +67,7 @@ function at(address: string, port: number): string {
   return `${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
 
-/** `udp 10.244.1.2:41234 > 10.244.2.2:8080, 107 bytes, ttl 64` */
+/** `udp 10.244.1.2:41234 > 10.244.2.2:8080, 107 B, ttl 64` */
 function packetText(layers: readonly Layer[]): string {
   const ip = ipOf(layers);
   if (!ip) return summarise(layers);
@@ -65,14 +77,14 @@ function packetText(layers: readonly Layer[]): string {
   if (ports) {
     const kind = tcp ? `tcp [${formatTcpFlags(tcp.flags)}]` : "udp";
     const ends = `${at(ip.source, ports.sourcePort)} > ${at(ip.destination, ports.destinationPort)}`;
-    return `${kind} ${ends}, ${ports.payloadLength} bytes, ${ttl}`;
+    return `${kind} ${ends}, ${ports.payloadLength} B, ${ttl}`;
   }
   const icmp = findLayer(layers, "icmp") ?? findLayer(layers, "icmpv6");
   const echo = icmp?.layer === "icmpv6" ? icmpv6Echo(icmp) : icmp && icmpEcho(icmp);
   if (!icmp || !echo) return `${summarise(layers)}, ${ttl}`;
-  const kind = icmp.type === 8 || icmp.type === 128 ? "echo request" : "echo reply";
+  const kind = icmp.type === ICMP_ECHO || icmp.type === ICMPV6_ECHO_REQUEST ? "request" : "reply";
   const numbers = `id ${echo.identifier} seq ${echo.sequence}`;
-  return `icmp ${kind} ${ip.source} > ${ip.destination}, ${numbers}, ${icmp.payloadLength} bytes, ${ttl}`;
+  return `icmp ${kind} ${ip.source} > ${ip.destination}, ${numbers}, ${icmp.payloadLength} B, ${ttl}`;
 }
 
 function changeText({ kind, text, before, after }: Change): string {
