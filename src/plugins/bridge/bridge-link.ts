@@ -66,10 +66,11 @@ export function ensureBridge(rtnl: Rtnl, conf: BridgeConf, undo: UndoStack): Lin
 }
 
 function removeUnusedBridge(name: string): void {
-  using rtnl = Rtnl.open();
-  const link = rtnl.link(name);
-  if (link && !rtnl.links().some(({ master }) => master === link.index))
-    rtnl.execute(deleteLink({ index: link.index }), { tolerate: isNotFound });
+  again((rtnl) => {
+    const link = rtnl.link(name);
+    if (link && !rtnl.links().some(({ master }) => master === link.index))
+      rtnl.execute(deleteLink({ index: link.index }), { tolerate: isNotFound });
+  });
 }
 
 /** Gives the bridge the gateway address of each ip, and has the host forward. */
@@ -91,37 +92,37 @@ export function ensureGateways(
 
 /** @returns whether the bridge did not have it before */
 function ensureGateway(rtnl: Rtnl, link: Link, conf: BridgeConf, gateway: Prefix, undo: UndoStack): boolean {
-  const request = newAddress(addressSpec(link.index, gateway));
-  const others = (): Prefix[] =>
-    rtnl
-      .addresses(link.index)
-      .map(({ prefix }) => prefix)
-      .filter((prefix) => !prefixesEqual(prefix, gateway) && prefixFamily(prefix) === prefixFamily(gateway))
+  const present = rtnl.addresses(link.index).map(({ prefix }) => prefix);
+  if (present.some((prefix) => prefixesEqual(prefix, gateway))) return false;
+  const foreign = present.filter(
+    (prefix) =>
+      prefixFamily(prefix) === prefixFamily(gateway) &&
       // Any other IPv4 address is in the way; of IPv6 a bridge has several by nature (fe80::).
-      .filter((prefix) => prefixFamily(prefix) === 4 || prefixesOverlap(prefix, gateway));
-  try {
-    // First try: every pod but the first finds it there, and no listing is needed.
-    rtnl.execute(request);
-  } catch (e) {
-    if (isAlreadyExists(e)) return false;
-    throw e;
-  }
-  undo.push(`address ${formatPrefix(gateway)} of ${conf.bridge}`, () => {
-    using again = Rtnl.open();
-    again.execute(deleteAddress({ index: link.index, prefix: gateway }), { tolerate: isNotFound });
-  });
-  const foreign = others();
-  if (foreign.length === 0) return true;
-  if (!conf.forceAddress)
+      (prefixFamily(prefix) === 4 || prefixesOverlap(prefix, gateway)),
+  );
+  if (foreign.length > 0 && !conf.forceAddress)
     throw new CniError(
       CNI_ERROR.internal,
       `${JSON.stringify(conf.bridge)} already has an IP address different from ${formatPrefix(gateway)}: ` +
         `${foreign.map(formatPrefix).join(", ")}; delete it, or set "forceAddress"`,
     );
-  rtnl.execute(foreign.map((prefix) => deleteAddress({ index: link.index, prefix })));
-  // Deleting a primary IPv4 address takes the secondary ones of its subnet with it (promote_secondaries off).
-  rtnl.execute(request, { tolerate: isAlreadyExists });
+  for (const prefix of foreign) {
+    rtnl.execute(deleteAddress({ index: link.index, prefix }), { tolerate: isNotFound });
+    undo.push(`deletion of ${formatPrefix(prefix)} from ${conf.bridge}`, () =>
+      again((own) => own.execute(newAddress(addressSpec(link.index, prefix)), { tolerate: isAlreadyExists })),
+    );
+  }
+  rtnl.execute(newAddress(addressSpec(link.index, gateway)), { tolerate: isAlreadyExists });
+  undo.push(`address ${formatPrefix(gateway)} of ${conf.bridge}`, () =>
+    again((own) => own.execute(deleteAddress({ index: link.index, prefix: gateway }), { tolerate: isNotFound })),
+  );
   return true;
+}
+
+/** For an inverse, which runs when ADD's own connection is closed. */
+function again(work: (rtnl: Rtnl) => void): void {
+  using rtnl = Rtnl.open();
+  work(rtnl);
 }
 
 /** Setting a MAC, even the one it has, makes it the bridge's own. Read again first: its first port may have changed it. */

@@ -23,10 +23,11 @@ const NAME_ATTEMPTS = 10;
 /** One send creates both ends, the pod's in its namespace, and puts the host's on the bridge. */
 export function createVeth(host: Rtnl, pod: Pod, conf: BridgeConf, bridgeIndex: number, undo: UndoStack): VethEnds {
   for (let attempt = 1; ; attempt++) {
+    const random = randomBytes(16);
     const plan = {
-      hostName: `veth${randomBytes(4).toString("hex")}`,
-      hostMac: localMac(randomBytes(6)),
-      podMac: conf.mac ?? localMac(randomBytes(6)),
+      hostName: `veth${random.toString("hex", 0, 4)}`,
+      hostMac: localMac(random.subarray(4, 10)),
+      podMac: conf.mac ?? localMac(random.subarray(10)),
       ifName: pod.ifName,
       bridgeIndex,
       netnsFd: pod.netns.fd,
