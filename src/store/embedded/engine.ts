@@ -81,7 +81,7 @@ export class Engine {
     const transaction = new Transaction(this.keys);
     const answer = evaluate({
       transaction,
-      hasLease: (id) => this.leases.has(id),
+      hasLease: (id) => id === "0" || this.leases.has(id),
       header: (revision) => this.header(revision),
     });
     if (transaction.changes.length > 0) this.#record({ changes: transaction.changes });
@@ -160,7 +160,7 @@ export class Engine {
       this.leases.follow(entry.changes);
     }
     if (entry.revoked) this.leases.remove(entry.revoked);
-    if (entry.compacted) this.keys.compact(entry.compacted);
+    if (entry.compacted !== undefined) this.keys.compact(entry.compacted);
     if (entry.revision) this.keys.revision = Math.max(this.keys.revision, entry.revision);
   }
 

@@ -41,7 +41,7 @@ export function tombstone(key: string, main: number, sub: number): Change {
 export class KeySpace {
   revision = 1;
   /** Reads below this revision fail; watches below it are cancelled. */
-  compacted = 0;
+  compacted = -1;
   /** All keys that have a version, in order. */
   #keys: string[] = [];
   readonly #versions = new Map<string, Change[]>();

@@ -16,9 +16,7 @@ const NO_LIMIT = Number.POSITIVE_INFINITY;
 export function evaluateRange(transaction: Transaction, request: RangeRequest): Omit<RangeResponse, "header"> {
   if (request.key.length === 0) throw etcdErrors.EmptyKey();
   const order = sortOrder(request);
-  const revision = Number(request.revision);
-  if (revision > transaction.revision) throw etcdErrors.FutureRev();
-  if (revision > 0 && revision < transaction.compacted) throw etcdErrors.Compacted();
+  const revision = checkRevision(transaction, request);
   const found = transaction.list(keyRange(request.key, request.range_end), revision > 0 ? revision : undefined);
   const count = String(found.length);
   if (request.count_only) return { kvs: [], more: false, count };
@@ -28,6 +26,14 @@ export function evaluateRange(transaction: Transaction, request: RangeRequest): 
   const more = limit > 0 && kept.length > limit;
   if (more) kept = kept.slice(0, limit);
   return { kvs: kept.map((change) => toKeyValue(change, request.keys_only)), more, count };
+}
+
+/** The revision to read at, 0 for now. @throws {EtcdStatus} */
+export function checkRevision(transaction: Transaction, request: RangeRequest): number {
+  const revision = Number(request.revision);
+  if (revision > transaction.revision) throw etcdErrors.FutureRev();
+  if (revision > 0 && revision < transaction.compacted) throw etcdErrors.Compacted();
+  return revision;
 }
 
 export function toKeyValue(change: Change, isKeyOnly = false): PbKeyValue {

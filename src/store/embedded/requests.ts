@@ -16,7 +16,7 @@ import {
 } from "../etcdserverpb/types.ts";
 import { etcdErrors } from "./etcd-status.ts";
 import { type Change, inRange, type KeyRange, keyRange } from "./keyspace.ts";
-import { evaluateRange, toKeyValue } from "./range.ts";
+import { checkRevision, evaluateRange, toKeyValue } from "./range.ts";
 import type { Transaction } from "./transaction.ts";
 
 const MAX_TXN_OPS = 128;
@@ -25,6 +25,7 @@ const MAX_REQUEST_BYTES = 1.5 * 1024 * 1024;
 
 export interface Evaluation {
   readonly transaction: Transaction;
+  /** Also true of "0", no lease. */
   readonly hasLease: (id: string) => boolean;
   /** The header of an answer that was given at `revision`. */
   readonly header: (revision: number) => ResponseHeader;
@@ -34,10 +35,10 @@ export function evaluatePut(at: Evaluation, request: PutRequest): PutResponse {
   checkPut(request);
   const key = request.key.toString("latin1");
   const previous = at.transaction.get(key);
+  if (!at.hasLease(request.lease)) throw etcdErrors.LeaseNotFound();
   if ((request.ignore_value || request.ignore_lease) && !previous) throw etcdErrors.KeyNotFound();
   const value = request.ignore_value && previous ? previous.value : request.value;
   const lease = request.ignore_lease && previous ? previous.lease : request.lease;
-  if (lease !== "0" && !at.hasLease(lease)) throw etcdErrors.LeaseNotFound();
   at.transaction.put(key, value, lease);
   return { header: headerNow(at), prev_kv: request.prev_kv && previous ? toKeyValue(previous) : null };
 }
@@ -55,20 +56,51 @@ export function evaluateDeleteRange(at: Evaluation, request: DeleteRangeRequest)
 
 export function evaluateTxn(at: Evaluation, request: TxnRequest): TxnResponse {
   checkTxn(request, 1);
-  const { succeeded, responses } = runTxn(at, request);
+  writesOf(request.success);
+  writesOf(request.failure);
+  const path = choosePath(at, request);
+  checkRevisions(at, path);
+  const { succeeded, responses } = runPath(at, path);
   return { header: headerNow(at), succeeded, responses };
 }
 
-function runTxn(at: Evaluation, request: TxnRequest): Omit<TxnResponse, "header"> {
-  const succeeded = request.compare.every((compare) => holds(at.transaction, compare));
-  const responses = (succeeded ? request.success : request.failure).map((op) => runOp(at, op));
-  return { succeeded, responses };
+/** Which branch each transaction takes, inner ones too: decided before anything is done, and so is what is wrong. */
+interface Path {
+  readonly succeeded: boolean;
+  readonly steps: readonly { readonly op: RequestOp; readonly inner: Path | undefined }[];
 }
 
-function runOp(at: Evaluation, op: RequestOp): ResponseOp {
+function choosePath(at: Evaluation, request: TxnRequest): Path {
+  const succeeded = request.compare.every((compare) => holds(at.transaction, compare));
+  const steps = (succeeded ? request.success : request.failure).map((op) => {
+    const { request_put: put, request_txn: txn } = op;
+    const needsKey = put?.ignore_value || put?.ignore_lease;
+    if (put && needsKey && !at.transaction.get(put.key.toString("latin1"))) throw etcdErrors.KeyNotFound();
+    if (put && !at.hasLease(put.lease)) throw etcdErrors.LeaseNotFound();
+    return { op, inner: txn ? choosePath(at, txn) : undefined };
+  });
+  return { succeeded, steps };
+}
+
+/** After all puts, as in etcd: which of two errors is told depends on it. */
+function checkRevisions(at: Evaluation, { steps }: Path): void {
+  for (const { op, inner } of steps) {
+    if (op.request_range) checkRevision(at.transaction, op.request_range);
+    if (inner) checkRevisions(at, inner);
+  }
+}
+
+function runPath(at: Evaluation, { succeeded, steps }: Path): Omit<TxnResponse, "header"> {
+  return { succeeded, responses: steps.map(({ op, inner }) => runOp(at, op, inner)) };
+}
+
+function runOp(at: Evaluation, op: RequestOp, inner: Path | undefined): ResponseOp {
+  if (inner) {
+    const answer = runPath(at, inner);
+    return { response_txn: { header: headerNow(at), ...answer } };
+  }
   if (op.request_put) return { response_put: evaluatePut(at, op.request_put) };
   if (op.request_delete_range) return { response_delete_range: evaluateDeleteRange(at, op.request_delete_range) };
-  if (op.request_txn) return { response_txn: { header: headerNow(at), ...runTxn(at, op.request_txn) } };
   if (op.request_range)
     return { response_range: { ...evaluateRange(at.transaction, op.request_range), header: headerNow(at) } };
   return {};
@@ -133,35 +165,32 @@ function checkTxn(request: TxnRequest, depth: number): void {
       if (op.request_range?.key.length === 0 || op.request_delete_range?.key.length === 0) throw etcdErrors.EmptyKey();
       if (op.request_txn) checkTxn(op.request_txn, depth + 1);
     }
-    checkOverlaps(branch);
   }
 }
 
-/** In one transaction a key may be put once, and not be put and deleted both. */
-function checkOverlaps(branch: readonly RequestOp[]): void {
+/**
+ * What a branch may put and delete, inner transactions' both branches included.
+ * @throws {EtcdStatus} when it puts a key twice, or puts and deletes it
+ */
+function writesOf(branch: readonly RequestOp[]): { puts: Set<string>; deletes: KeyRange[] } {
   const puts = new Set<string>();
-  const deletes: KeyRange[] = [];
-  for (const op of branch) {
-    const writes = writesOf(op);
-    for (const key of writes.puts) {
-      if (puts.has(key)) throw etcdErrors.DuplicateKey();
+  // As in etcd, a range without an end is not looked at here.
+  const deletes = branch
+    .flatMap(({ request_delete_range: request }) => (request ? [keyRange(request.key, request.range_end)] : []))
+    .filter(({ end }) => end !== undefined);
+  const add = (keys: Iterable<string>): void => {
+    for (const key of keys) {
+      if (puts.has(key) || deletes.some((range) => inRange(key, range))) throw etcdErrors.DuplicateKey();
       puts.add(key);
     }
-    deletes.push(...writes.deletes);
+  };
+  for (const { request_txn: inner } of branch) {
+    if (!inner) continue;
+    // Only one of the two will be done, so both may put the same key.
+    const [success, failure] = [writesOf(inner.success), writesOf(inner.failure)];
+    add(new Set([...success.puts, ...failure.puts]));
+    deletes.push(...success.deletes, ...failure.deletes);
   }
-  for (const key of puts) if (deletes.some((range) => inRange(key, range))) throw etcdErrors.DuplicateKey();
-}
-
-/** Every key the operation might put, whichever branch it takes, and every range it might delete. */
-function writesOf(op: RequestOp): { puts: Set<string>; deletes: KeyRange[] } {
-  const puts = new Set<string>();
-  const deletes: KeyRange[] = [];
-  if (op.request_put) puts.add(op.request_put.key.toString("latin1"));
-  if (op.request_delete_range) deletes.push(keyRange(op.request_delete_range.key, op.request_delete_range.range_end));
-  for (const inner of [...(op.request_txn?.success ?? []), ...(op.request_txn?.failure ?? [])]) {
-    const writes = writesOf(inner);
-    for (const key of writes.puts) puts.add(key);
-    deletes.push(...writes.deletes);
-  }
+  for (const { request_put: put } of branch) if (put) add([put.key.toString("latin1")]);
   return { puts, deletes };
 }
