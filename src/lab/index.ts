@@ -19,7 +19,7 @@ export type * from "./messages.ts";
 export { childEnvironment, type LabPrograms } from "./programs.ts";
 export type { FromRunner, ScenarioResult, ScenariosRequest } from "./scenarios/messages.ts";
 export { startScenarios } from "./scenarios/start.ts";
-export { type StateDir, stateDir, stateRoot } from "./state-dir.ts";
+export { stateDir, stateRoot } from "./state-dir.ts";
 export { formatLab } from "./table.ts";
 export { MAX_NODES } from "./topology.ts";
 

@@ -4,6 +4,5 @@
  *
  * May not know the agent, the store or the lab: all it is told comes by CNI_* environment, stdin and files.
  */
-export { type ClientArch, type ClientOptions, clientElf } from "./client/client.ts";
-export { type InstallOptions, installCni } from "./install.ts";
+export { installCni } from "./install.ts";
 export { type PluginReply, type PluginRequest, runPlugin } from "./skel.ts";
