@@ -151,6 +151,12 @@ describe("agents of one cluster", { skip }, () => {
     assert.match(agentOne.log(), /kernel state brought up to date/);
   });
 
+  it("restore the masquerade and forward rules when somebody flushes the ruleset", async () => {
+    one.run("nft flush ruleset");
+    await one.untilNft("Flannel's table", (nft) => JSON.stringify(nft.list("list tables")).includes("flannel-ipv4"));
+    assert.match(one.run("nft list table ip flannel-ipv4"), /chain postrtg.*masquerade.*chain forward/s);
+  });
+
   it("converge with one that joins later, and forget it when its lease goes", async () => {
     const three = cluster.addNode(3);
     const agentThree = cluster.startAgent(three);

@@ -100,7 +100,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   if (datapath.fatal) throw datapath.fatal;
 
   for (const family of familiesOf(network)) {
-    const undo = ensureForwarding(family);
+    const undo = ensureForwarding(family, external.name);
     if (undo) made.push("turn forwarding off again", undo);
   }
   const nft = openNft(start);

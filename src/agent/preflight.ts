@@ -22,11 +22,12 @@ export function requireNetAdmin(status: string = readFileSync("/proc/self/status
  * Lets the kernel forward packets, without which no pod reaches anything. Returns the undo, if it changed something.
  * @throws {AgentError}
  */
-export function ensureForwarding(family: IpFamily): (() => void) | undefined {
+export function ensureForwarding(family: IpFamily, device: string): (() => void) | undefined {
   const name = FORWARDING[family];
   const before = readSysctl(name);
   if (before === "1") return undefined;
   try {
+    if (family === 6) keepAcceptingRouters(device);
     writeSysctl(name, 1);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
@@ -39,4 +40,10 @@ export function ensureForwarding(family: IpFamily): (() => void) | undefined {
     );
   }
   return before === undefined ? undefined : () => writeSysctl(name, before);
+}
+
+/** A router does not listen to other routers by default, so the node would lose the default route it learnt: 2 is "even so". */
+function keepAcceptingRouters(device: string): void {
+  const name = `net/ipv6/conf/${device}/accept_ra`;
+  if (readSysctl(name) === "1") writeSysctl(name, 2);
 }

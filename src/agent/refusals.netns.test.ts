@@ -61,6 +61,14 @@ describe("podpath agent refuses with one line, and leaves nothing", { skip }, ()
     await assertRefused(cluster, node, cluster.startAgent(node, "--iface", "eth7"), /eth7.*eth0 \(192\.168\.100\.11/);
   });
 
+  it("a public address that another live node has", async () => {
+    await using cluster = await TestCluster.start();
+    await cluster.startAgent(cluster.addNode(1)).ready;
+    const node = cluster.addNode(2);
+    const agent = cluster.startAgent(node, "--public-ip", "192.168.100.11", "--iface", "eth0");
+    await assertRefused(cluster, node, agent, /192\.168\.100\.11.*node1/);
+  });
+
   it("a missing privilege", async () => {
     await using cluster = await TestCluster.start();
     const node = cluster.addNode(1);

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseIp, parsePrefix } from "../../formats/netip/index.ts";
-import { newAddress, newLink, newRoute, setLink } from "../../formats/netlink/index.ts";
-import { createUnnamedNetNs, inNs, type NetNs, Rtnl, watchRtnl } from "../../kernel/index.ts";
+import { IFA_F_NODAD, newAddress, newLink, newRoute, setLink } from "../../formats/netlink/index.ts";
+import { createUnnamedNetNs, inNs, type NetNs, Nft, Rtnl, watchRtnl } from "../../kernel/index.ts";
 import { type EmbeddedServer, openEtcdStore, type Store, startEmbeddedServer } from "../../store/index.ts";
 import type { AgentStatus, ReadyReport } from "../index.ts";
 
@@ -29,8 +29,10 @@ export interface TestNode {
   json(command: string): Record<string, unknown>[];
   /** Any program in the node; must succeed. */
   run(command: string): string;
-  /** Resolves when `condition` holds, looking again at each change of the kernel's tables. */
+  /** Resolves when `condition` holds, looking again at each change of links, addresses, routes and neighbours. */
   until(what: string, condition: () => boolean): Promise<void>;
+  /** The same for nftables. */
+  untilNft(what: string, condition: (nft: Nft) => boolean): Promise<void>;
 }
 
 export interface AgentProcess {
@@ -89,7 +91,7 @@ export class TestCluster implements AsyncDisposable {
     this.#server = undefined;
   }
 
-  /** Node `n` is 192.168.100.(10 + n). */
+  /** Node `n` is 192.168.100.(10 + n) and fd00:100::(10 + n), in hexadecimal. */
   addNode(n: number): TestNode {
     const ns = createUnnamedNetNs();
     const rtnl = Rtnl.open(ns);
@@ -104,6 +106,12 @@ export class TestCluster implements AsyncDisposable {
       setLink({ name: "lo", isUp: true }),
       setLink({ index: eth0.index, isUp: true }),
       newAddress({ index: eth0.index, prefix: parsePrefix(`${address}/24`) }),
+      // No duplicate address detection, which would take a second.
+      newAddress({
+        index: eth0.index,
+        prefix: parsePrefix(`fd00:100::${(10 + n).toString(16)}/64`),
+        flags: IFA_F_NODAD,
+      }),
       newRoute({ family: 4, gateway: parseIp("192.168.100.1"), oif: eth0.index }),
     ]);
     const run = (command: string): string => {
@@ -121,6 +129,7 @@ export class TestCluster implements AsyncDisposable {
       run,
       json: (command) => JSON.parse(run(command) || "[]"),
       until: (what, condition) => until(ns, `${what} on node${n}`, condition),
+      untilNft: (what, condition) => untilNft(ns, `${what} on node${n}`, condition),
     };
     this.#nodes.push(node);
     return node;
@@ -213,11 +222,21 @@ function spawnAgent(ns: NetNs, program: string, args: readonly string[]): AgentP
 async function until(ns: NetNs, what: string, condition: () => boolean): Promise<void> {
   await patiently(what, (resolve) => {
     const look = (): void => {
-      if (!condition()) return;
-      watch[Symbol.dispose]();
-      resolve(undefined);
+      if (condition()) resolve(undefined);
     };
     const watch = watchRtnl(ns, look, look);
+    look();
+    return watch;
+  });
+}
+
+async function untilNft(ns: NetNs, what: string, condition: (nft: Nft) => boolean): Promise<void> {
+  using nft = Nft.open(ns);
+  await patiently(what, (resolve) => {
+    const look = (): void => {
+      if (condition(nft)) resolve(undefined);
+    };
+    const watch = nft.watch(look);
     look();
     return watch;
   });
