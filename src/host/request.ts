@@ -4,6 +4,7 @@ import {
   deleteFdb,
   deleteNeighbour,
   deleteRoute,
+  IFA_F_NODAD,
   newAddress,
   type Request,
   type RouteSpec,
@@ -21,7 +22,12 @@ export function toRequest(change: Change): Request {
     case "set-up":
       return setLink({ index: change.index, isUp: true });
     case "add-address":
-      return newAddress({ index: change.index, prefix: change.prefix });
+      // A lease made it ours alone; asking the link about it for a second (RFC 4862 §5.4) would only delay its use.
+      return newAddress({
+        index: change.index,
+        prefix: change.prefix,
+        ...(prefixFamily(change.prefix) === 6 && { flags: IFA_F_NODAD }),
+      });
     case "replace-neighbour":
       return replaceNeighbour(change.neighbour);
     case "replace-fdb":

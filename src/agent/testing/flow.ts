@@ -44,7 +44,9 @@ export class Flow implements AsyncDisposable {
       inNs(ns, () => spawn(process.execPath, ["-e", program, address], { stdio: ["ignore", "pipe", "inherit"] }));
     const server = start(to, SERVER);
     assert.ok(server.stdout);
-    await once(server.stdout, "data");
+    const failed = once(server, "exit").then(() => assert.fail(`cannot serve on ${address}`));
+    await Promise.race([once(server.stdout, "data"), failed]);
+    failed.catch(() => {});
     const flow = new Flow(server, start(from, CLIENT), [from, to]);
     assert.equal(await flow.#line(), "connected");
     return flow;
