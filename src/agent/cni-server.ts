@@ -1,11 +1,11 @@
 // CNI calls for the agent's node. All kernel work is synchronous and so one call's at a time; what is waited for (a
 // lock, somebody else's IPAM plugin, a device's end) another call may use. Calls for one container keep their order.
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import type { BaseLogger } from "pino";
 import { CNI_ERROR, CniError, formatError, toCniError } from "../formats/cni/index.ts";
-import { isNotFound } from "../kernel/index.ts";
+import { isNotFound, makeDirectories } from "../kernel/index.ts";
 import { type PluginReply, type PluginRequest, runPlugin } from "../plugins/index.ts";
 import { formatCniReply, parseCniRequest } from "./cni-request.ts";
 
@@ -29,7 +29,7 @@ const MAX_CONNECTIONS = 1024;
  */
 export async function startCniServer(options: CniServerOptions): Promise<AsyncDisposable> {
   const { socketPath } = options;
-  mkdirSync(dirname(socketPath), { recursive: true, mode: 0o700 });
+  makeDirectories(dirname(socketPath), 0o700);
   if (await isServed(socketPath))
     throw new Error(`Cannot listen on ${socketPath}: another agent does; stop it, or give --cni-socket another path`);
   rmSync(socketPath, { force: true });

@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { formatSubnetEnv, parseSubnetEnv, type SubnetEnv } from "../formats/flannel/index.ts";
 import type { Prefix } from "../formats/netip/index.ts";
+import { makeDirectories } from "../kernel/index.ts";
 import { AgentError } from "./errors.ts";
 
 /** The subnets this node had before, as its subnet.env tells; none when there is no file or no sense in it. */
@@ -19,7 +20,7 @@ export function writeSubnetFile(path: string, env: SubnetEnv): boolean {
   const text = formatSubnetEnv(env);
   try {
     if (readOrUndefined(path) === text) return false;
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    makeDirectories(dirname(path), 0o755);
     const temporary = `${path}.${process.pid}.tmp`;
     try {
       writeFileSync(temporary, text, { mode: 0o644, flush: true });

@@ -8,6 +8,7 @@
 export * from "./capture.ts";
 export * from "./clock.ts";
 export * from "./conntrack.ts";
+export * from "./directory.ts";
 export * from "./echo.ts";
 export * from "./errors.ts";
 export * from "./ffi-file.ts";

@@ -1,5 +1,6 @@
-import { access, closeSync, fstatSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { access, closeSync, fstatSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { makeDirectories } from "./directory.ts";
 import { check, mount, setns, umount2, unshare } from "./sys.ts";
 
 const CLONE_NEWNET = 0x40000000;
@@ -113,7 +114,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 /** `ip netns add`, on any path: a new namespace, its lo down, that lives until deleteNetNs(). EEXIST when `path` is there. */
 export function createNetNs(path: string): void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeDirectories(dirname(path));
   writeFileSync(path, "", { flag: "wx", mode: 0o444 });
   try {
     andBack(() => {
@@ -128,7 +129,7 @@ export function createNetNs(path: string): void {
 
 /** `ip netns attach`: gives a namespace a name; deleteNetNs() takes it away. EEXIST when `path` is there. */
 export function nameNetNs(ns: NetNs, path: string): void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeDirectories(dirname(path));
   writeFileSync(path, "", { flag: "wx", mode: 0o444 });
   const mounted = mount(`/proc/self/fd/${ns.fd}`, path, "none", MS_BIND, null);
   if (mounted < 0) rmSync(path, { force: true });

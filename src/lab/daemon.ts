@@ -2,9 +2,9 @@
 // tried) it is started again after a moment: half a second, and longer while it goes on dying young.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { dirname } from "node:path";
-import { enterArgv } from "../kernel/index.ts";
+import { enterArgv, makeDirectories } from "../kernel/index.ts";
 import { LabError } from "./errors.ts";
 import type { DaemonInfo, DaemonState } from "./messages.ts";
 import { childEnvironment } from "./programs.ts";
@@ -42,7 +42,7 @@ export class Daemon {
 
   constructor(spec: DaemonSpec) {
     this.#spec = spec;
-    mkdirSync(dirname(spec.logFile), { recursive: true });
+    makeDirectories(dirname(spec.logFile));
     this.#start();
   }
 

@@ -1,7 +1,8 @@
 // Where a lab keeps its sockets, logs and data: one folder a name, of one user.
-import { chmodSync, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { makeDirectories } from "../kernel/index.ts";
 import { LabError, reasonOf } from "./errors.ts";
 
 export interface StateDir {
@@ -46,7 +47,7 @@ export function stateDir(name: string, root: string = stateRoot()): StateDir {
 /** Makes the folder, for this user only. @throws {LabError} */
 export function makeStateDir(dir: StateDir): void {
   try {
-    mkdirSync(dir.path, { recursive: true, mode: 0o700 });
+    makeDirectories(dir.path, 0o700);
     chmodSync(dir.path, 0o700);
   } catch (cause) {
     throw new LabError(`keep a lab in ${dir.path}`, {

@@ -1,7 +1,8 @@
 // The store of the lab: the embedded one or Debian's etcd, in the node `store`, reachable there by TCP and from the
 // machine by a Unix socket in the state folder.
-import { mkdirSync, symlinkSync } from "node:fs";
+import { symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectories } from "../kernel/index.ts";
 import { isUnavailable, openEtcdStore, type Store } from "../store/index.ts";
 import { Daemon } from "./daemon.ts";
 import type { LabNode } from "./node.ts";
@@ -26,7 +27,7 @@ export function startStore(
   onExit: (how: string) => void,
 ): Daemon {
   const dataDir = join(dir.data, kind);
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  makeDirectories(dataDir, 0o700);
   return new Daemon({
     name: "store",
     nodePid: node.anchor.pid,

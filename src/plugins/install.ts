@@ -1,8 +1,8 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { CniVersion } from "../formats/cni/index.ts";
-import { ffiLibraryFile } from "../kernel/index.ts";
+import { ffiLibraryFile, makeDirectories } from "../kernel/index.ts";
 import { type ClientArch, clientElf } from "./client/client.ts";
 import { PLUGINS } from "./registry.ts";
 
@@ -33,14 +33,14 @@ export function installCni(options: InstallOptions): void {
   if (!existsSync(fallback))
     throw new Error(`Cannot install the CNI plugins into ${binDir}: ${fallback} is missing; run npm run build`);
   const folder = join(binDir, "podpath-cni");
-  mkdirSync(folder, { recursive: true });
+  makeDirectories(folder);
   atomically(join(folder, "koffi.node"), 0o644, (path) => copyFileSync(ffiLibraryFile(), path));
   const fallbackPath = join(folder, FALLBACK);
   atomically(fallbackPath, 0o644, (path) => copyFileSync(fallback, path));
   const executable = clientFor(socketPath, fallbackPath);
   for (const name of PLUGINS.keys()) atomically(join(binDir, name), 0o755, (path) => writeFileSync(path, executable));
   if (confDir === undefined) return;
-  mkdirSync(confDir, { recursive: true });
+  makeDirectories(confDir);
   atomically(join(confDir, CONFLIST_FILE), 0o644, (path) => writeFileSync(path, conflist(cniVersion)));
 }
 

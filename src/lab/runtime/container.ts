@@ -1,10 +1,10 @@
 // A container: a process in the pod's network, host name and IPC namespaces, with mount and PID namespaces of its own. Its
 // file system is the machine's, read-only.
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Container } from "../../formats/kubernetes/index.ts";
-import { childrenOf, enterArgv, type Mount, mountScript, unshareArgv } from "../../kernel/index.ts";
+import { childrenOf, enterArgv, type Mount, makeDirectories, mountScript, unshareArgv } from "../../kernel/index.ts";
 import { LabError } from "../errors.ts";
 import type { ContainerInfo } from "../messages.ts";
 import { childEnvironment } from "../programs.ts";
@@ -36,7 +36,7 @@ export class RunningContainer {
   /** Resolves when it runs; for the echo server, when it listens. */
   static async start(options: ContainerOptions): Promise<RunningContainer> {
     const { container, podPid, logFile } = options;
-    mkdirSync(dirname(logFile), { recursive: true });
+    makeDirectories(dirname(logFile));
     const log = openSync(logFile, "a", 0o600);
     const isEcho = runsEcho(container);
     const script = [

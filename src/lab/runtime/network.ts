@@ -1,6 +1,6 @@
 // A pod's network through CNI, as libcni does it: the first configuration list of the node's folder by name, ADD down
 // the chain, DEL up it, and the result kept between the two in libcni's cache format.
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   type CniVersion,
@@ -13,6 +13,7 @@ import {
   type Result,
   resultToJson,
 } from "../../formats/cni/index.ts";
+import { makeDirectories } from "../../kernel/index.ts";
 import type { Anchor } from "../anchor.ts";
 import { LabError } from "../errors.ts";
 import { CNI_CONF } from "../node.ts";
@@ -55,7 +56,7 @@ export async function addNetwork(node: Anchor, { list, attachment }: PodNetwork)
   }
   const result = prevResult ?? EMPTY_RESULT;
   const file = cacheFile(node, list, attachment);
-  mkdirSync(join(file, ".."), { recursive: true });
+  makeDirectories(join(file, ".."));
   writeFileSync(file, JSON.stringify(cacheEntry(list, attachment, result)), { mode: 0o600 });
   return result;
 }

@@ -1,8 +1,8 @@
 // `<dataDir>/<containerID>` remembers what the delegate was given, because at DEL the subnet may be another one.
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CNI_ERROR, CniError, type JsonObject, parseJsonObject } from "../../formats/cni/index.ts";
-import { isNotFound } from "../../kernel/index.ts";
+import { isNotFound, makeDirectories } from "../../kernel/index.ts";
 
 export const DEFAULT_DATA_DIR = "/var/lib/cni/flannel";
 
@@ -11,7 +11,7 @@ export function writeScratch(dataDir: string, containerId: string, text: string)
   const path = join(dataDir, containerId);
   const temporary = join(dataDir, `.${containerId}.new`);
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    makeDirectories(dataDir, 0o700);
     // No fsync: what a power failure loses is the pod's too, and DEL without this file finds the address all the same.
     writeFileSync(temporary, text, { mode: 0o600 });
     renameSync(temporary, path);

@@ -6,7 +6,6 @@ import {
   fstatSync,
   ftruncateSync,
   linkSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -19,7 +18,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { type IpAddress, ParseError, parseIp } from "../../formats/netip/index.ts";
-import { isAlreadyExists, isNotFound, lockFile } from "../../kernel/index.ts";
+import { isAlreadyExists, isNotFound, lockFile, makeDirectories } from "../../kernel/index.ts";
 
 export interface Owner {
   readonly containerId: string;
@@ -61,7 +60,7 @@ export class Reservations implements Disposable {
 
   static async open(dataDir: string, network: string): Promise<Reservations> {
     const path = join(dataDir, network);
-    mkdirSync(path, { recursive: true, mode: 0o755 });
+    makeDirectories(path, 0o755);
     const lock = await lockFile(join(path, "lock"));
     try {
       return new Reservations(path, lock);

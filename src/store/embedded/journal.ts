@@ -1,8 +1,9 @@
 // What makes a restart lose nothing. In the data directory: `snapshot-N`, a whole state, and `wal-N`, `wal-N+1`, …,
 // what happened after it. Reading back: the newest snapshot, then every wal from its number on. A snapshot is written
 // beside the running wal and renamed when it is whole, so at no moment is there a state that cannot be read back.
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, truncate } from "node:fs/promises";
+import { type FileHandle, open, readdir, readFile, rename, rm, stat, truncate } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeDirectories } from "../../kernel/index.ts";
 import { decodeEntries, type Entry, encodeEntries } from "./entry.ts";
 import { decodeFrames, encodeFrame, MAGIC } from "./frames.ts";
 
@@ -49,7 +50,7 @@ export class Journal {
   /** Gives every entry there is to `apply`, then is ready to append. @throws when the directory cannot be used */
   static async open(options: JournalOptions, apply: (entry: Entry) => void): Promise<Journal> {
     const { directory } = options;
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    makeDirectories(directory, 0o700);
     const names = await readdir(directory);
     const numbers = (kind: string): number[] =>
       names

@@ -1,7 +1,8 @@
-import { chmod, mkdir, readdir, rm, stat } from "node:fs/promises";
+import { chmod, readdir, rm, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { makeDirectories } from "../../kernel/index.ts";
 import { EtcdError } from "../errors.ts";
 import { services } from "../etcdserverpb/services.ts";
 import type { Log } from "../log.ts";
@@ -50,7 +51,7 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
   };
   try {
     if (options.listen.length === 0) throw new Error("no address to listen on was given");
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    makeDirectories(dataDir, 0o700);
     const lock = await DirectoryLock.acquire(dataDir);
     undo.push(() => lock.release());
     const engine = await Engine.open({
