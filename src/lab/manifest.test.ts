@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { readWorkload } from "./manifest.ts";
 
 const POD = (name: string, more = ""): string => `
@@ -76,4 +78,11 @@ test("readWorkload names the file, the document and what to do", () => {
       message: /two manifests have it/,
     },
   );
+});
+
+test("the example can be run", () => {
+  const name = fileURLToPath(new URL("../../examples/shop.yaml", import.meta.url));
+  const { pods, services } = readWorkload([{ name, text: readFileSync(name, "utf8") }], 2);
+  assert.equal(pods.length, 5);
+  assert.equal(services.length, 2);
 });
