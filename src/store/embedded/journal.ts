@@ -10,6 +10,7 @@ import { decodeFrames, encodeFrame, MAGIC } from "./frames.ts";
 const ENTRIES_PER_FRAME = 1000;
 
 export interface JournalOptions {
+  /** Is there already. */
   readonly directory: string;
   /** The whole state, taken at once: called when the wal has grown enough. */
   readonly snapshot: () => readonly Entry[];

@@ -1,15 +1,14 @@
-import { chmod, readdir, rm, stat } from "node:fs/promises";
-import { createServer } from "node:net";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { makeDirectories } from "../../kernel/index.ts";
 import { EtcdError } from "../errors.ts";
 import { services } from "../etcdserverpb/services.ts";
 import type { Log } from "../log.ts";
-import { DirectoryLock, isListening } from "./directory-lock.ts";
+import { DirectoryLock } from "./directory-lock.ts";
 import { Engine } from "./engine.ts";
+import { type Listener, listen } from "./listener.ts";
 import { implement } from "./services.ts";
-import { withValidAuthority } from "./unix-authority.ts";
 
 export interface EmbeddedServerOptions {
   /** Made when it is not there. One server at a time may use it. */
@@ -74,8 +73,18 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
       const implementation = implementations[name];
       if (implementation) server.addService(definition, implementation);
     }
-    undo.push(async () => server.forceShutdown());
-    for (const address of options.listen) addresses.push(await bind(server, address, undo));
+    const listeners: Listener[] = [];
+    const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+    undo.push(async () => {
+      const closed = Promise.all(listeners.map((listener) => listener.close()));
+      server.forceShutdown();
+      await closed;
+    });
+    for (const address of options.listen) {
+      const listener = await listen(address, injector);
+      listeners.push(listener);
+      addresses.push(listener.endpoint);
+    }
     log?.info({ addresses, dataDir, revision: engine.keys.revision }, "store: serving");
     return { addresses, close, [Symbol.asyncDispose]: close };
   } catch (error) {
@@ -86,39 +95,6 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
       cause: error,
     });
   }
-}
-
-/** Returns the endpoint for clients. */
-async function bind(server: Server, address: string, undo: (() => Promise<void>)[]): Promise<string> {
-  const path = /^unix:(?:\/\/)?(\/.*)$/.exec(address)?.[1];
-  if (path !== undefined) {
-    if (await isListening(path)) throw new Error(`another process listens on ${path} already`);
-    const left = await stat(path).catch(() => undefined);
-    if (left && !left.isSocket()) throw new Error(`${path} is there already and is no socket; choose another path`);
-    await rm(path, { force: true });
-  } else if (!/^(\[[0-9a-fA-F:.]+\]|[^:/[\]]+):\d{1,5}$/.test(address))
-    throw new Error(`${JSON.stringify(address)} is no address to listen on; write HOST:PORT or unix:/PATH`);
-  if (path !== undefined) return await bindPath(server, path, undo);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(new Error(`cannot listen on ${address}: ${error.message}`)) : resolve(bound),
-    );
-  });
-  return `http://${address.replace(/:\d+$/, `:${port}`)}`;
-}
-
-/** Not by gRPC itself: see unix-authority.ts. */
-async function bindPath(server: Server, path: string, undo: (() => Promise<void>)[]): Promise<string> {
-  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const listener = createServer((socket) => injector.injectConnection(withValidAuthority(socket)));
-  await new Promise<void>((resolve, reject) => {
-    listener.once("error", (error) => reject(new Error(`cannot listen on unix:${path}: ${error.message}`)));
-    listener.listen(path, resolve);
-  });
-  // Before the server's own end, so that nobody comes in meanwhile. Closing takes the file away.
-  undo.push(async () => void listener.close());
-  await chmod(path, 0o600);
-  return `unix://${path}`;
 }
 
 async function bytesIn(directory: string): Promise<number> {
