@@ -57,14 +57,15 @@ export function plan(actual: ActualState, wanted: WantedState): Plan {
   };
   for (const device of wanted.devices) add(`device ${device.name}`, deviceChanges(actual, device));
   const is = indexActual(actual);
-  const claims = new Map<string, string>();
+  /** Who wants what is to be under a key. */
+  const claims = new Map<string, WantedPeer>();
   for (const peer of wanted.peers) {
-    const of = `peer ${peer.key}`;
-    const why = claim(claims, peer) ?? foreignRoute(is.routes, peer, owns);
-    if (why === undefined) add(of, peerChanges(is, peer, owns));
-    else conflicts.push({ of, why });
+    const keyed = keyPeer(peer);
+    const why = claim(claims, keyed) ?? foreignRoute(is.routes, keyed, owns);
+    if (why === undefined) add(`peer ${peer.key}`, peerChanges(is, keyed, owns));
+    else conflicts.push({ of: `peer ${peer.key}`, why });
   }
-  steps.push(...staleSteps(actual, wanted, owns));
+  steps.push(...staleSteps(actual, wanted, claims, owns));
   return { steps, conflicts };
 }
 
@@ -92,25 +93,39 @@ function indexActual(actual: ActualState): Indexed {
   return { neighbours, fdb: groupBy(selfEntries, fdbKey), routes: groupBy(actual.routes, routeKey) };
 }
 
+/** A peer whose parts have their keys at hand: there are thousands of them, and making a key is what costs. */
+interface KeyedPeer {
+  readonly peer: WantedPeer;
+  readonly neighbours: readonly (readonly [key: string, wanted: WantedNeighbour])[];
+  readonly fdb: readonly (readonly [key: string, wanted: WantedFdb])[];
+  readonly routes: readonly (readonly [key: string, wanted: WantedRoute])[];
+}
+
+function keyPeer(peer: WantedPeer): KeyedPeer {
+  return {
+    peer,
+    neighbours: peer.neighbours.map((wanted) => [neighbourKey(wanted), wanted]),
+    fdb: peer.fdb.map((wanted) => [fdbKey(wanted), wanted]),
+    routes: peer.routes.map((wanted) => [routeKey(wanted), wanted]),
+  };
+}
+
 /** Two peers may not want different things in one place: it would change hands for ever. The first in order has it. */
-function claim(claims: Map<string, string>, peer: WantedPeer): string | undefined {
-  const keys = [
-    ...peer.neighbours.map((n) => [neighbourKey(n), `address ${n.address}`]),
-    ...peer.fdb.map((f) => [fdbKey(f), `MAC address ${f.lladdr}`]),
-    ...peer.routes.map((r) => [routeKey(r), `subnet ${formatPrefix(r.dst)}`]),
-  ] as [string, string][];
-  for (const [key, what] of keys) {
-    const holder = claims.get(key);
-    if (holder !== undefined) return `its ${what} is that of peer ${holder} too; one of the two leases has to go`;
-  }
-  for (const [key] of keys) claims.set(key, peer.key);
-  return undefined;
+function claim(claims: Map<string, WantedPeer>, keyed: KeyedPeer): string | undefined {
+  const keys = [...keyed.neighbours, ...keyed.fdb, ...keyed.routes];
+  const contested = keys.find(([key]) => claims.has(key));
+  for (const [key] of keys) if (!claims.has(key)) claims.set(key, keyed.peer);
+  if (!contested) return undefined;
+  const [key, wanted] = contested;
+  const isFdb = "lladdr" in wanted && "dst" in wanted;
+  const what = isFdb ? `MAC address ${wanted.lladdr}` : "subnet";
+  return `its ${what} is that of peer ${claims.get(key)?.key} too; one of the two leases has to go`;
 }
 
 /** A route that is not ours, in the place where one of the peer's has to be. */
-function foreignRoute(routes: Indexed["routes"], peer: WantedPeer, owns: Ownership): string | undefined {
-  for (const route of peer.routes) {
-    const inPlace = routes.get(routeKey(route)) ?? [];
+function foreignRoute(routes: Indexed["routes"], { routes: wanted }: KeyedPeer, owns: Ownership): string | undefined {
+  for (const [key, route] of wanted) {
+    const inPlace = routes.get(key) ?? [];
     if (inPlace.some((other) => sameWay(other, route))) continue;
     const foreign = inPlace.find((other) => !owns.route(other) && !owns.mayAdopt(other));
     if (foreign)
@@ -122,47 +137,47 @@ function foreignRoute(routes: Indexed["routes"], peer: WantedPeer, owns: Ownersh
   return undefined;
 }
 
-function peerChanges(is: Indexed, peer: WantedPeer, owns: Ownership): Change[] {
+function peerChanges(is: Indexed, peer: KeyedPeer, owns: Ownership): Change[] {
   const changes: Change[] = [];
-  for (const neighbour of peer.neighbours) {
-    const entry = is.neighbours.get(neighbourKey(neighbour));
+  for (const [key, neighbour] of peer.neighbours) {
+    const entry = is.neighbours.get(key);
     if (entry?.lladdr !== neighbour.lladdr || !isPermanent(entry))
       changes.push({ change: "replace-neighbour", neighbour });
   }
-  for (const fdb of peer.fdb) {
-    const [entry, ...more] = is.fdb.get(fdbKey(fdb)) ?? [];
+  for (const [key, fdb] of peer.fdb) {
+    const [entry, ...more] = is.fdb.get(key) ?? [];
     // The kernel's replace changes one destination and leaves the others.
     for (const other of more) changes.push({ change: "delete-fdb", fdb: other });
     if (entry?.dst !== fdb.dst || !isPermanent(entry)) changes.push({ change: "replace-fdb", fdb });
   }
-  for (const route of peer.routes)
-    if (!(is.routes.get(routeKey(route)) ?? []).some((other) => satisfies(other, route, owns)))
+  for (const [key, route] of peer.routes)
+    if (!is.routes.get(key)?.some((other) => satisfies(other, route, owns)))
       changes.push({ change: "replace-route", route });
   return changes;
 }
 
-function staleSteps(actual: ActualState, wanted: WantedState, owns: Ownership): Step[] {
-  const wantedKeys = new Set<string>();
-  for (const peer of wanted.peers) {
-    for (const n of peer.neighbours) wantedKeys.add(neighbourKey(n));
-    for (const f of peer.fdb) wantedKeys.add(fdbKey(f));
-    for (const r of peer.routes) wantedKeys.add(routeKey(r));
-  }
+/** Ours, and under a key that no peer claims. */
+function staleSteps(
+  actual: ActualState,
+  wanted: WantedState,
+  claims: ReadonlyMap<string, unknown>,
+  owns: Ownership,
+): Step[] {
   const addresses = new Set(
     wanted.devices.flatMap((d) => d.addresses.map((prefix) => `${d.index} ${formatPrefix(prefix)}`)),
   );
   const one = (of: string, change: Change): Step => ({ of: `stale ${of}`, changes: [change] });
   return [
     ...actual.routes
-      .filter((route) => owns.route(route) && !wantedKeys.has(routeKey(route)))
+      .filter((route) => owns.route(route) && !claims.has(routeKey(route)))
       .map((route) =>
         one(`route ${route.dst ? formatPrefix(route.dst) : "default"}`, { change: "delete-route", route }),
       ),
     ...actual.fdb
-      .filter((fdb) => owns.fdb(fdb) && !wantedKeys.has(fdbKey(fdb)))
+      .filter((fdb) => owns.fdb(fdb) && !claims.has(fdbKey(fdb)))
       .map((fdb) => one(`FDB entry ${fdb.lladdr}`, { change: "delete-fdb", fdb })),
     ...actual.neighbours
-      .filter((neighbour) => owns.neighbour(neighbour) && !wantedKeys.has(neighbourKey(neighbour)))
+      .filter((neighbour) => owns.neighbour(neighbour) && !claims.has(neighbourKey(neighbour)))
       .map((neighbour) => one(`neighbour ${neighbour.address}`, { change: "delete-neighbour", neighbour })),
     ...actual.addresses
       .filter((address) => owns.address(address) && !addresses.has(`${address.index} ${formatPrefix(address.prefix)}`))
