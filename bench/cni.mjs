@@ -52,7 +52,7 @@ function summarise(ours, theirs) {
   const calls = Object.fromEntries(
     ["floor", "VERSION", "ADD", "DEL"].map((name) => {
       const [our, their] = [ours.samples[name], theirs.samples[name]];
-      const figures = (samples) => ({ p50: median(samples), p99: quantile(samples, 0.99) });
+      const figures = (samples) => ({ p50: median(samples), p99: quantile(samples, 0.99), samples });
       return [name, { ours: figures(our), reference: figures(their), ...ratioOfMedians(our, their) }];
     }),
   );
