@@ -2,7 +2,7 @@
 // the user's alone (0700), and so is the socket.
 import { chmodSync, rmSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
-import { codeOf, LabError, reasonOf } from "./errors.ts";
+import { codeOf, LabError, LabRefusal, reasonOf } from "./errors.ts";
 import { readLines, writeLine } from "./json-lines.ts";
 import type { ControlReply, ControlRequest, LabInfo, Progress } from "./messages.ts";
 import { labNames, type StateDir, stateDir, stateRoot } from "./state-dir.ts";
@@ -64,7 +64,7 @@ export function askControl(
       isAnswered = true;
       socket.end();
       if (reply.type === "result") resolve(reply.result);
-      else reject(new LabError(`do that in the lab ${JSON.stringify(dir.name)}`, { reason: reply.message }));
+      else reject(new LabRefusal(reply.message));
     });
   });
 }

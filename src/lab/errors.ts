@@ -22,6 +22,11 @@ export class LabNameTaken extends LabError {
   }
 }
 
+/** The lab said no, in its own words. */
+export class LabRefusal extends Error {
+  override name = "LabRefusal";
+}
+
 /** What to tell people of anything thrown: its message, in one line. */
 export function reasonOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, " ");
