@@ -20,6 +20,11 @@ export function writeSysctl(name: string, value: string | number, ns?: NetNs): v
   else write();
 }
 
+/** As writeSysctl(), without looking first: for what has just been made, a new device's settings. */
+export function initSysctl(name: string, value: string | number): void {
+  writeFileSync(pathOf(name), String(value));
+}
+
 /** A device's name may hold dots and not slashes, so names are spelled with slashes and never translated. */
 function pathOf(name: string): string {
   if (name.split("/").some((part) => part === "" || part === "." || part === ".."))

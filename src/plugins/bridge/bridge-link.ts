@@ -81,19 +81,16 @@ export function ensureGateways(
   ips: readonly ResultIp[],
   undo: UndoStack,
 ): void {
-  let isNew = false;
   for (const { address, gateway } of ips)
-    if (gateway) isNew = ensureGateway(rtnl, link, conf, { address: gateway, length: address.length }, undo) || isNew;
-  if (isNew) pinMac(rtnl, link.index);
+    if (gateway) ensureGateway(rtnl, link, conf, { address: gateway, length: address.length }, undo);
   const families = new Set(ips.map(({ address }) => prefixFamily(address)));
   if (families.has(4)) writeSysctl("net/ipv4/ip_forward", 1);
   if (families.has(6)) writeSysctl("net/ipv6/conf/all/forwarding", 1);
 }
 
-/** @returns whether the bridge did not have it before */
-function ensureGateway(rtnl: Rtnl, link: Link, conf: BridgeConf, gateway: Prefix, undo: UndoStack): boolean {
+function ensureGateway(rtnl: Rtnl, link: Link, conf: BridgeConf, gateway: Prefix, undo: UndoStack): void {
   const present = rtnl.addresses(link.index).map(({ prefix }) => prefix);
-  if (present.some((prefix) => prefixesEqual(prefix, gateway))) return false;
+  if (present.some((prefix) => prefixesEqual(prefix, gateway))) return;
   const foreign = present.filter(
     (prefix) =>
       prefixFamily(prefix) === prefixFamily(gateway) &&
@@ -116,7 +113,6 @@ function ensureGateway(rtnl: Rtnl, link: Link, conf: BridgeConf, gateway: Prefix
   undo.push(`address ${formatPrefix(gateway)} of ${conf.bridge}`, () =>
     again((own) => own.execute(deleteAddress({ index: link.index, prefix: gateway }), { tolerate: isNotFound })),
   );
-  return true;
 }
 
 /** For an inverse, which runs when ADD's own connection is closed. */
@@ -125,10 +121,19 @@ function again(work: (rtnl: Rtnl) => void): void {
   work(rtnl);
 }
 
-/** Setting a MAC, even the one it has, makes it the bridge's own. Read again first: its first port may have changed it. */
-function pinMac(rtnl: Rtnl, index: number): void {
-  const mac = rtnl.link(index)?.address;
-  rtnl.execute(setLink({ index, address: mac && mac !== NO_MAC ? mac : localMac(randomBytes(6)) }));
+// Bridges known to have a MAC of their own, by MAC: the kernel does not tell.
+const pinned = new Set<string>();
+
+/**
+ * The bridge with a MAC of its own: setting one, even the one it has, makes it so. Without, a bridge has the lowest of
+ * its ports' and changes it with them; the pods' neighbour entries for their gateway would go stale.
+ */
+export function pinMac(rtnl: Rtnl, link: Link): Link {
+  if (link.address && pinned.has(link.address)) return link;
+  const address = link.address && link.address !== NO_MAC ? link.address : localMac(randomBytes(6));
+  rtnl.execute(setLink({ index: link.index, address }));
+  pinned.add(address);
+  return { ...link, address };
 }
 
 /** Whether the host forwards the families of these addresses; for CHECK. */

@@ -15,7 +15,7 @@ import { Rtnl } from "../../kernel/index.ts";
 import { findPod, openPod } from "../netns.ts";
 import type { Call, Plugin } from "../plugin.ts";
 import { addressing } from "./addressing.ts";
-import { ensureBridge, ensureGateways } from "./bridge-link.ts";
+import { ensureBridge, ensureGateways, pinMac } from "./bridge-link.ts";
 import { checkAttachment } from "./check.ts";
 import { readBridgeConf } from "./conf.ts";
 import { removeFromPod } from "./link-removal.ts";
@@ -26,7 +26,8 @@ export const bridge: Plugin = {
     const conf = readBridgeConf(call);
     using pod = openPod(call);
     using host = Rtnl.open();
-    const link = ensureBridge(host, conf, call.undo);
+    const found = ensureBridge(host, conf, call.undo);
+    const link = conf.isGateway ? pinMac(host, found) : found;
     const ends = createVeth(host, pod, conf, link.index, call.undo);
     const given = call.conf.ipam ? await call.delegate(ipamConf(call)) : undefined;
     const wanted = given ? addressing(conf, call.conf, given) : { ...EMPTY_RESULT, dns: call.conf.dns };
@@ -34,8 +35,10 @@ export const bridge: Plugin = {
     if (conf.isGateway) ensureGateways(host, link, conf, wanted.ips, call.undo);
     const port = await waitUntilUp(host, ends.hostName);
     await waitUntilUp(pod.rtnl, call.ifName);
+    if (found.operState !== "UP") await waitUntilUp(host, conf.bridge); // with its first port
     if (wanted.ips.some(({ address }) => prefixFamily(address) === 6)) await waitForAddresses(pod, ends.podIndex);
-    return { ...wanted, interfaces: interfaces(call, host.link(link.index) ?? link, port, ends.podMac) };
+    const bridge = conf.isGateway ? link : host.link(link.index); // its first port gives a bridge its MAC
+    return { ...wanted, interfaces: interfaces(call, bridge ?? link, port, ends.podMac) };
   },
 
   async del(call: Call): Promise<void> {

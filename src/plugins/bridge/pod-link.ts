@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { CNI_ERROR, CniError, type Result } from "../../formats/cni/index.ts";
 import { formatPrefix, localMac, type MacAddress, prefixFamily } from "../../formats/netip/index.ts";
 import { IFA_F_DADFAILED, IFA_F_TENTATIVE, type Link } from "../../formats/netlink/index.ts";
-import { inNs, isAlreadyExists, isNotFound, NetlinkError, Rtnl, writeSysctl } from "../../kernel/index.ts";
+import { initSysctl, inNs, isAlreadyExists, isNotFound, NetlinkError, Rtnl, writeSysctl } from "../../kernel/index.ts";
 import type { Pod } from "../netns.ts";
 import type { UndoStack } from "../undo.ts";
 import type { BridgeConf } from "./conf.ts";
@@ -73,7 +73,7 @@ export function configurePod(pod: Pod, index: number, conf: BridgeConf, result: 
       ...(conf.enabledad ? [[`net/ipv6/conf/${name}/enhanced_dad`, 1] as [string, number]] : []),
       ...(hasIpv6 ? [[`net/ipv6/conf/${name}/keep_addr_on_down`, 1] as [string, number]] : []),
     ];
-    for (const [setting, value] of settings) tolerateMissing(() => writeSysctl(setting, value));
+    for (const [setting, value] of settings) tolerateMissing(() => initSysctl(setting, value));
   });
   pod.rtnl.execute(podRequests(index, result.ips, result.routes));
 }

@@ -1,5 +1,5 @@
 // `<dataDir>/<containerID>` remembers what the delegate was given, because at DEL the subnet may be another one.
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CNI_ERROR, CniError, type JsonObject, parseJsonObject } from "../../formats/cni/index.ts";
 import { isNotFound, makeDirectories } from "../../kernel/index.ts";
@@ -26,6 +26,7 @@ export function writeScratch(dataDir: string, containerId: string, text: string)
 /** Undefined when there is none; so is one that an older plugin left empty or broken. */
 export function readScratch(dataDir: string, containerId: string, log: (line: string) => void): JsonObject | undefined {
   const path = join(dataDir, containerId);
+  if (!existsSync(path)) return undefined; // the usual case of ADD, and an exception would cost more
   try {
     return parseJsonObject(readFileSync(path, "utf8"), path);
   } catch (e) {

@@ -10,7 +10,6 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  rmSync,
   statSync,
   unlinkSync,
   writeFileSync,
@@ -97,15 +96,16 @@ export class Reservations implements Disposable {
     if (this.isTaken(ip)) return false;
     const temporary = join(this.#path, `.${ip}.new`);
     writeFileSync(temporary, contentOf(owner), { mode: MODE });
-    try {
-      if (this.#directory.contents.has(ip)) renameSync(temporary, join(this.#path, ip));
-      else linkSync(temporary, join(this.#path, ip));
-    } catch (e) {
-      if (!isAlreadyExists(e)) throw e;
-      return false;
-    } finally {
-      rmSync(temporary, { force: true });
-    }
+    if (this.#directory.contents.has(ip)) renameSync(temporary, join(this.#path, ip));
+    else
+      try {
+        linkSync(temporary, join(this.#path, ip));
+      } catch (e) {
+        if (!isAlreadyExists(e)) throw e;
+        return false;
+      } finally {
+        unlinkSync(temporary);
+      }
     this.#directory.contents.set(ip, contentOf(owner));
     return true;
   }
