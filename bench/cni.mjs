@@ -11,13 +11,17 @@ const PODS = 20;
 
 export const AIM = { addMilliseconds: 3, shareOfReference: 1 / 5 };
 
+/** @param {string} reference the folder */
+export function requireReference(reference) {
+  if (!existsSync(`${reference}/bridge`))
+    throw new Error(`Cannot find the reference plugins in ${reference}: apt-get install containernetworking-plugins`);
+}
+
 /**
  * @param {import("./lab.mjs").Lab} lab @param {import("./options.mjs").Options} options
  * @param {(text: string) => void} progress @param {AbortSignal} signal
  */
 export async function measureCni(lab, { calls, reference }, progress, signal) {
-  if (!existsSync(`${reference}/bridge`))
-    throw new Error(`Cannot find the reference plugins in ${reference}: apt-get install containernetworking-plugins`);
   const nodes = lab.cniNodes();
   const ours = new Chain("podpath", nodes.ours, lab, OUR_PLUGINS);
   const theirs = new Chain("reference", nodes.reference, lab, reference);

@@ -17,13 +17,16 @@ export const METRICS = [
   { name: "TCP_CRR", unit: "/s", kind: "tcp_crr" },
 ];
 
+export function requireIperf() {
+  const { error } = spawnSync("iperf3", ["--version"]);
+  if (error) throw new Error(`Cannot run iperf3 (${error.code}): apt-get install iperf3`);
+}
+
 /**
  * @param {import("./lab.mjs").Lab} lab @param {import("./options.mjs").Options} options
  * @param {(text: string) => void} progress @param {AbortSignal} signal
  */
 export async function measureDatapath(lab, options, progress, signal) {
-  const { error } = spawnSync("iperf3", ["--version"]);
-  if (error) throw new Error(`Cannot run iperf3 (${error.code}): apt-get install iperf3`);
   const paths = lab.paths();
   const peers = new Peers(lab, options.twoCpus ? 1 : 0);
   const stop = () => peers.kill();

@@ -1,6 +1,6 @@
 // Brings a lab up, measures in it, takes it down, prints. `npm run bench` sets up first and then runs this.
-import { AIM, measureCni } from "./cni.mjs";
-import { measureDatapath } from "./datapath.mjs";
+import { AIM, measureCni, requireReference } from "./cni.mjs";
+import { measureDatapath, requireIperf } from "./datapath.mjs";
 import { Lab } from "./lab.mjs";
 import { describeMachine, stealMeter } from "./machine.mjs";
 import { parseOptions, USAGE } from "./options.mjs";
@@ -19,6 +19,8 @@ async function run() {
   const steal = stealMeter();
   let lab;
   try {
+    if (options.suites.includes("datapath")) requireIperf();
+    if (options.suites.includes("cni")) requireReference(options.reference);
     progress("bringing a lab up");
     lab = await Lab.up({ nodes: options.suites.includes("cni") ? 4 : 2 }, progress, signal);
     if (options.suites.includes("datapath")) results.datapath = await measureDatapath(lab, options, progress, signal);
@@ -29,7 +31,7 @@ async function run() {
     console.error(`podpath bench: ${signal.aborted ? `ended by ${signal.reason}` : error.message}`);
     return signal.aborted ? 130 : 1;
   } finally {
-    progress("taking the lab down");
+    if (lab) progress("taking the lab down");
     await lab?.down();
     progress("");
   }
