@@ -57,10 +57,17 @@ export class TestCluster implements AsyncDisposable {
   readonly #agents: AgentProcess[] = [];
   #server: EmbeddedServer | undefined;
   #store: Store | undefined;
+  /** For a test that is ended from outside, which runs no `finally`. */
+  readonly #onExit = (): void => {
+    for (const agent of this.#agents) agent.child.kill("SIGKILL");
+    rmSync(this.dir, { recursive: true, force: true });
+  };
 
   /** @param config what to put under CONFIG_KEY; null: nothing */
   static async start(config: unknown = NETWORK_CONFIG): Promise<TestCluster> {
     const cluster = new TestCluster();
+    process.once("exit", cluster.#onExit);
+    process.once("SIGTERM", exitNow);
     try {
       cluster.#rtnl.execute(newLink({ name: "fabric", kind: { kind: "bridge" }, isUp: true }));
       await cluster.startStore();
@@ -154,6 +161,8 @@ export class TestCluster implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    process.off("exit", this.#onExit);
+    process.off("SIGTERM", exitNow);
     await Promise.all(this.#agents.map((agent) => agent.kill("SIGKILL")));
     await this.#store?.[Symbol.asyncDispose]();
     await this.stopStore();
@@ -165,6 +174,10 @@ export class TestCluster implements AsyncDisposable {
     this.#fabric.close();
     rmSync(this.dir, { recursive: true, force: true });
   }
+}
+
+function exitNow(): void {
+  process.exit(1);
 }
 
 function spawnAgent(ns: NetNs, program: string, args: readonly string[]): AgentProcess {
