@@ -10,6 +10,8 @@ import type { Link } from "../formats/netlink/index.ts";
 import { NetNs, Rtnl, readSysctl } from "../kernel/index.ts";
 import { type Answer, answer, cannotMakeNamespaces, FakeNode, ok } from "./testing/fake-node.ts";
 
+const IFF_RUNNING = 0x40;
+const IFF_LOWER_UP = 0x10000;
 const FOLDER = "/usr/lib/cni";
 const skip = existsSync(`${FOLDER}/bridge`) ? cannotMakeNamespaces() : "containernetworking-plugins is not installed";
 
@@ -71,13 +73,14 @@ function kernelState(node: FakeNode, pods: readonly string[]): unknown {
   };
 }
 
-function describe(
-  { name, isUp, flags, operState, mtu, txQueueLength, promiscuity, kind, bridgePort }: Link,
-  master?: string,
-): unknown {
+function describe(link: Link, master?: string): unknown {
+  const { isUp, mtu, promiscuity, kind, bridgePort } = link;
+  const name = plain(link.name);
   // Known: the Debian reference gives a veth no queue length; ours leaves the kernel's 1000. Without a qdisc it means nothing.
-  const queue = kind?.kind === "veth" ? undefined : txQueueLength;
-  return { name: plain(name), isUp, flags, operState, mtu, queue, promiscuity, kind, bridgePort, master };
+  const queue = kind?.kind === "veth" ? undefined : link.txQueueLength;
+  // Known: the reference does not wait until the kernel has noticed the carrier of the pod's end and of the bridge.
+  const state = name === "veth*" ? [link.flags, link.operState] : link.flags & ~(IFF_RUNNING | IFF_LOWER_UP);
+  return { name, isUp, state, mtu, queue, promiscuity, kind, bridgePort, master };
 }
 
 const plain = (name: string | undefined): string | undefined => name?.replace(/^veth[0-9a-f]{8}$/, "veth*");

@@ -35,7 +35,8 @@ export const bridge: Plugin = {
     if (conf.isGateway) ensureGateways(host, link, conf, wanted.ips, call.undo);
     const port = await waitUntilUp(host, ends.hostName);
     await waitUntilUp(pod.rtnl, call.ifName);
-    if (found.operState !== "UP") await waitUntilUp(host, conf.bridge); // with its first port
+    // With its first port. A bridge that was never without carrier stays UNKNOWN, and works.
+    if (found.operState !== "UP") await waitUntilUp(host, conf.bridge, ["UP", "UNKNOWN"]);
     if (wanted.ips.some(({ address }) => prefixFamily(address) === 6)) await waitForAddresses(pod, ends.podIndex);
     const bridge = conf.isGateway ? link : host.link(link.index); // its first port gives a bridge its MAC
     return { ...wanted, interfaces: interfaces(call, bridge ?? link, port, ends.podMac) };

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { CNI_ERROR, CniError, type Result } from "../../formats/cni/index.ts";
 import { formatPrefix, localMac, type MacAddress, prefixFamily } from "../../formats/netip/index.ts";
-import { IFA_F_DADFAILED, IFA_F_TENTATIVE, type Link } from "../../formats/netlink/index.ts";
+import { IFA_F_DADFAILED, IFA_F_TENTATIVE, type Link, type OperState } from "../../formats/netlink/index.ts";
 import { initSysctl, inNs, isAlreadyExists, isNotFound, NetlinkError, Rtnl, writeSysctl } from "../../kernel/index.ts";
 import type { Pod } from "../netns.ts";
 import type { UndoStack } from "../undo.ts";
@@ -93,12 +93,12 @@ const OPERSTATE_DEADLINE_MS = 2550;
  * A bridge port passes frames, and IPv6 begins on a device, only once the kernel has noticed the carrier.
  * @throws {CniError} after the time the reference waits
  */
-export async function waitUntilUp(rtnl: Rtnl, name: string): Promise<Link> {
+export async function waitUntilUp(rtnl: Rtnl, name: string, up: readonly OperState[] = ["UP"]): Promise<Link> {
   const deadline = performance.now() + OPERSTATE_DEADLINE_MS;
   for (let pauseMs = 0; ; pauseMs = Math.min(50, pauseMs + 1)) {
     const link = rtnl.link(name);
     if (!link) throw new CniError(CNI_ERROR.internal, `${name} vanished while ADD made it`);
-    if (link.operState === "UP") return link;
+    if (up.includes(link.operState)) return link;
     if (performance.now() > deadline)
       throw new CniError(CNI_ERROR.internal, `bridge port in error state: ${name} is ${link.operState}`);
     await delay(pauseMs);
