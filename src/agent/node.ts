@@ -26,6 +26,9 @@ import { ensureForwarding } from "./preflight.ts";
 import { previousSubnets, writeSubnetFile } from "./subnet-file.ts";
 import type { Undo } from "./undo.ts";
 
+/** How long a store may take to answer before that is worth a line. */
+const STORE_PATIENCE_MS = 1000;
+
 export interface StartOptions {
   readonly options: AgentOptions;
   readonly hooks: AgentHooks;
@@ -52,7 +55,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   const signal = AbortSignal.any([start.signal, stop.signal]);
 
   const subnets = new SubnetManager({ store, prefix: options.etcdPrefix, nodeName: options.nodeName, log });
-  const network = await subnets.networkConfig(signal);
+  const network = await whileTelling(start, subnets.networkConfig(signal));
   const rtnl = open.use("close rtnetlink", Rtnl.open());
   const interfaceOptions: InterfaceOptions = {
     iface: options.iface,
@@ -128,6 +131,22 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
       await Promise.all(parts);
     },
   };
+}
+
+/** Says what is waited for when the store does not answer; a store that answers without a config is subnet's to tell. */
+async function whileTelling<T>({ hooks, store }: StartOptions, waiting: Promise<T>): Promise<T> {
+  let said: string | undefined;
+  const timer = setInterval(() => {
+    const { connected, lastError = "no answer yet" } = store.state();
+    if (connected || said === lastError) return;
+    said = lastError;
+    hooks.log.warn({}, `waiting for the store (--etcd-endpoints): ${lastError}`);
+  }, STORE_PATIENCE_MS);
+  try {
+    return await waiting;
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 function familiesOf(network: NetworkConfig): IpFamily[] {

@@ -103,6 +103,16 @@ describe("podpath agent waits", { skip }, () => {
     assert.match((await agent.ready).subnet ?? "", /^10\.244\./);
   });
 
+  it("for the store, saying so, and starts when it is there", async () => {
+    await using cluster = await TestCluster.start();
+    const node = cluster.addNode(1);
+    await cluster.stopStore();
+    const agent = cluster.startAgent(node);
+    await agent.logged("waiting for the store");
+    await cluster.startStore();
+    assert.match((await agent.ready).subnet ?? "", /^10\.244\./);
+  });
+
   it("for the network config, and stops with status 0 when told to", async () => {
     await using cluster = await TestCluster.start(null);
     const node = cluster.addNode(1);
