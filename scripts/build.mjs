@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 export function build() {
+  console.log("set-up: building (tsc, esbuild)");
   const tsc = spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "--build"], {
     cwd: root,
     stdio: "inherit",

@@ -1,8 +1,8 @@
 // `podpath lab scenarios`: the six scenarios in a running lab, with a hop table each; and `podpath lab start`, which is what
 // `npm start` runs: up, scenarios, and stay.
-import { writeFileSync } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
-import { type LabInfo, type ScenarioResult, startScenarios, theLab } from "../lab/index.ts";
+import { LabError, type LabInfo, type ScenarioResult, startScenarios, theLab } from "../lab/index.ts";
 import { labPrograms, scenarioRunner } from "./lab-programs.ts";
 
 type ProbeProtocol = ScenarioResult["protocol"];
@@ -43,10 +43,11 @@ function parseProtocol(text: string, list: readonly ProbeProtocol[]): ProbeProto
 /** @returns whether everything is as the walks say */
 export async function scenarios(info: LabInfo, options: ScenariosOptions): Promise<boolean> {
   const { container } = labPrograms();
+  const pcapng = options.pcapng === undefined ? undefined : openForFrames(options.pcapng);
   const results: ScenarioResult[] = [];
   const skipped: { number: number; title: string; reason: string }[] = [];
   const request = {
-    ...{ info, only: options.only, pcapng: options.pcapng !== undefined, probe: container },
+    ...{ info, only: options.only, pcapng: pcapng !== undefined, probe: container },
     protocols: options.protocol.length > 0 ? options.protocol : PROTOCOLS,
     columns: process.stdout.columns ?? 120,
   };
@@ -57,12 +58,23 @@ export async function scenarios(info: LabInfo, options: ScenariosOptions): Promi
     } else if (message.type === "skipped") {
       skipped.push({ number: message.number, title: message.title, reason: message.reason });
       if (!options.json) console.log(`${message.number} ${message.title}: left out, ${message.reason}\n`);
-    } else if (message.type === "pcapng" && options.pcapng !== undefined)
-      writeFileSync(options.pcapng, Buffer.from(message.base64, "base64"));
+    } else if (message.type === "pcapng" && pcapng !== undefined)
+      writeFileSync(pcapng, Buffer.from(message.base64, "base64"));
   });
+  if (pcapng !== undefined) closeSync(pcapng);
   if (options.json) console.log(JSON.stringify({ scenarios: results, skipped }, undefined, 2));
   else printVerdict(results, options.pcapng);
   return results.length > 0 && results.every(({ ok }) => ok);
+}
+
+/** Before the scenarios run, so that they do not run for nothing. */
+function openForFrames(path: string): number {
+  try {
+    return openSync(path, "w");
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new LabError(`write the frames to ${path}`, { reason, advice: "give --pcapng another file", cause });
+  }
 }
 
 function printScenario(result: ScenarioResult, table: string): void {

@@ -24,6 +24,12 @@ async function main(argv: readonly string[]): Promise<void> {
   await program.parseAsync([...argv]);
 }
 
+// The reader has gone, as in `podpath lab scenarios | head`: end as SIGPIPE ends other programs, without a word.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(141);
+});
+
 try {
   await main(process.argv);
 } catch (error) {
