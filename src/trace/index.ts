@@ -12,5 +12,6 @@ export * from "./compare.ts";
 export * from "./json.ts";
 export * from "./observer.ts";
 export * from "./pcapng.ts";
+export * from "./probe.ts";
 export * from "./table.ts";
 export type { Peers } from "./topology.ts";

@@ -1,7 +1,7 @@
 import type { Layer } from "../formats/packet/index.ts";
 import type { TraceEvent, TraceEventRequest } from "../kernel/index.ts";
 import { type Hop, ipOf, openEnvelope } from "../model/index.ts";
-import type { ProbeMatch } from "./observer.ts";
+import type { ProbeMatch } from "./probe.ts";
 
 const ETH_HEADER = 14;
 const VXLAN_HEADERS = { 4: 50, 6: 70 };

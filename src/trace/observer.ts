@@ -7,8 +7,9 @@ import {
   type TraceInstance,
   type TraceUnavailable,
 } from "../kernel/index.ts";
-import type { Hop, ProbeProtocol } from "../model/index.ts";
+import type { Hop } from "../model/index.ts";
 import { lengthFilter, TRACE_EVENTS } from "./kernel-events.ts";
+import type { ProbeMatch, ProbeRun } from "./probe.ts";
 import { sight } from "./sighting.ts";
 import { tell } from "./tell.ts";
 import { type Peers, readTopology } from "./topology.ts";
@@ -27,20 +28,6 @@ export interface ObservedNamespace {
   readonly peers?: Peers;
 }
 
-/** How to know the probe's packets by their content. */
-export interface ProbeMatch {
-  readonly protocol: ProbeProtocol;
-  /** Text that only the request's payload has: `podpath-ping 4f1c…`. */
-  readonly request: string;
-  /** The same for the reply: `podpath-pong 4f1c…`. For ICMP both may be the same; the echo's type tells them apart. */
-  readonly reply: string;
-  /** TCP: the port that is asked. With it a connection that never came about is shown by its SYN. */
-  readonly port?: number;
-  /** Payload lengths, if known: then the kernel's tracepoints are filtered by length, and busy machines do not matter. */
-  readonly requestBytes?: number;
-  readonly replyBytes?: number;
-}
-
 export interface Observation {
   /** The request's hops, then the reply's. */
   readonly hops: readonly Hop[];
@@ -50,12 +37,6 @@ export interface Observation {
   readonly unavailable: readonly string[];
   /** What the probe threw, if it did; the hops up to then are there all the same. */
   readonly error?: unknown;
-}
-
-export interface ProbeRun {
-  readonly match: ProbeMatch;
-  /** Sends the probe and returns when the reply is there (or is given up). */
-  readonly run: () => Promise<void>;
 }
 
 export interface ObserverOptions {

@@ -11,7 +11,7 @@ import {
 } from "../formats/packet/index.ts";
 import type { CapturedFrame } from "../kernel/index.ts";
 import { ipOf, type Leg, openEnvelope, type ProbeProtocol } from "../model/index.ts";
-import type { ProbeMatch } from "./observer.ts";
+import type { ProbeMatch } from "./probe.ts";
 
 /** One frame at one device, taken apart. */
 export interface Sighting {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { ProbeMatch } from "./observer.ts";
 import { order } from "./order.ts";
+import type { ProbeMatch } from "./probe.ts";
 import { tell } from "./tell.ts";
 import { type PacketRecipe, placeOf, sighting, topology } from "./testing/sightings.ts";
 

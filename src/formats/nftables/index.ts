@@ -7,7 +7,7 @@
 export * from "./errors.ts";
 export * from "./json.ts";
 export * from "./listing.ts";
-export { checkName } from "./names.ts";
+export { checkName, type Datum } from "./names.ts";
 export * from "./objects.ts";
 export * from "./print.ts";
 export * from "./rule-text.ts";

@@ -1,7 +1,6 @@
 // Checks on everything variable that goes into nft text. nft has no escapes, so what cannot stand is refused.
 import { ParseError, parseIp, parsePrefix } from "../netip/index.ts";
 import { NftFormatError } from "./errors.ts";
-import type { Datum } from "./objects.ts";
 
 /** NFT_USERDATA comments: NFTNL_UDATA_COMMENT_MAXLEN. */
 const COMMENT_MAX_BYTES = 128;
@@ -47,6 +46,9 @@ export function quoteDevice(device: string): string {
     throw new NftFormatError("device name", device, "no network device can have this name");
   return `"${device}"`;
 }
+
+/** One datum of a key or value: an address, a prefix, a port, a protocol name, an interface name. */
+export type Datum = string | number;
 
 /**
  * One datum as nft text. Strings are addresses, prefixes, or single words such as `tcp`; nothing with a dot that is not

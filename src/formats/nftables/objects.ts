@@ -1,4 +1,5 @@
 // What a ruleset is made of, in nft's own words. Plain data: print.ts spells it, json.ts reads it back.
+import type { Datum } from "./names.ts";
 import type { RuleText } from "./rule-text.ts";
 
 export type Family = "ip" | "ip6" | "inet" | "arp" | "bridge" | "netdev";
@@ -60,8 +61,6 @@ export interface NftMap extends Omit<NftSet, "kind"> {
   readonly data: DataType | "verdict";
 }
 
-/** One datum of a key or value: an address, a prefix, a port, a protocol name, an interface name. */
-export type Datum = string | number;
 export type Verdict =
   | { readonly verdict: "accept" | "drop" | "return" | "continue" }
   | { readonly verdict: "jump" | "goto"; readonly chain: string };

@@ -1,11 +1,10 @@
 import { NftFormatError } from "./errors.ts";
-import { checkName, printDatum, quoteComment } from "./names.ts";
+import { checkName, type Datum, printDatum, quoteComment } from "./names.ts";
 import type {
   BaseChain,
   Chain,
   Command,
   DataType,
-  Datum,
   Element,
   Elements,
   NftMap,

@@ -1,6 +1,5 @@
 import { formatPrefix, type Prefix } from "../netip/index.ts";
-import { checkName, printDatum, quoteDevice } from "./names.ts";
-import type { Datum } from "./objects.ts";
+import { checkName, type Datum, printDatum, quoteDevice } from "./names.ts";
 
 /** Text that was checked, or that a programmer wrote. A class, so that no string from elsewhere can pass for it. */
 export class RuleText {
