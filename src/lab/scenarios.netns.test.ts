@@ -107,4 +107,14 @@ inPrivateMachine(import.meta.url, () => {
     const { stdout } = await lab("scenarios", "--only", "6", "--protocol", "udp");
     assert.match(stdout, /all 1 as expected/);
   });
+
+  test("a connection that never opens is shown by its SYN, up to where that was lost", async () => {
+    const drop =
+      "add table ip wall; add chain ip wall c { type filter hook forward priority 0; }; add rule ip wall c drop";
+    await lab("exec", "node2", "--", "nft", drop);
+    const broken = await podpath(["lab", "scenarios", "--only", "4", "--protocol", "tcp"]);
+    assert.equal(broken.code, 1, broken.stdout);
+    assert.match(broken.stdout, /last seen at node2\/flannel\.1 rx, expected next at node2\/cni0 tx/);
+    await lab("exec", "node2", "--", "nft", "delete table ip wall");
+  });
 });

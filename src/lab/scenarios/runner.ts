@@ -50,6 +50,7 @@ async function play(
       protocol,
       request: `podpath-ping ${id}`,
       reply: `${protocol === "icmp" ? "podpath-ping" : "podpath-pong"} ${id}`,
+      port: plan.probe.port,
       requestBytes: bytes,
       replyBytes: bytes,
     },
