@@ -8,10 +8,12 @@ import { test } from "node:test";
 import type { JsonObject } from "../../formats/cni/index.ts";
 import { formatPrefix } from "../../formats/netip/index.ts";
 import { createNetNs, createUnnamedNetNs, deleteNetNs, NetNs, Rtnl } from "../../kernel/index.ts";
-import { check, setns } from "../../kernel/sys.ts";
+import { check, mount, setns, unshare } from "../../kernel/sys.ts";
 import { type PluginReply, runPlugin } from "../skel.ts";
 
 const CLONE_NEWNET = 0x40000000;
+const CLONE_NEWNS = 0x20000;
+const MS_REC_PRIVATE = 0x44000;
 
 /** Why this machine cannot run tests in namespaces; false when it can. For a test's `skip`. */
 export function cannotMakeNamespaces(): string | false {
@@ -73,6 +75,9 @@ export class FakeNode implements Disposable {
   readonly #pods = new Set<string>();
 
   constructor() {
+    // Mounts of its own: the pods' names go with the process, even if it is killed.
+    check(unshare(CLONE_NEWNS), "make the test a mount namespace");
+    check(mount(null, "/", null, MS_REC_PRIVATE, null), "keep the test's mounts to itself");
     this.enter();
     this.writeSubnetEnv("10.244.1.1/24");
   }
