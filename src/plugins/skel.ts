@@ -17,6 +17,7 @@ import {
   parseCall,
   parseNetConf,
   type Result,
+  readNetConf,
   stringField,
   toCniError,
 } from "../formats/cni/index.ts";
@@ -144,11 +145,10 @@ async function runVerb(plugin: Plugin, call: Call): Promise<Result | undefined> 
 async function delegate(call: Call, conf: JsonObject): Promise<Result> {
   const type = stringField(conf, "type") ?? "";
   const ours = PLUGINS.get(type);
-  const stdin = JSON.stringify(conf);
-  if (!ours) return delegateToFile(call, type, stdin);
+  if (!ours) return delegateToFile(call, type, JSON.stringify(conf));
   const inner: Call = {
     ...call,
-    conf: parseNetConf(stdin, CNI_VERSIONS),
+    conf: readNetConf(conf, CNI_VERSIONS),
     delegate: (innerConf, command = call.command) => delegate({ ...inner, command }, innerConf),
   };
   // Not runVerb: a failed ADD is undone by whoever began the stack, and only once.

@@ -28,7 +28,11 @@ export function cniVersionOf(raw: JsonObject): string {
 
 /** @throws {CniError} 1, 6 or 7 */
 export function parseNetConf(text: string, supported: readonly CniVersion[]): NetConf {
-  const raw = parseJsonObject(text, "the network configuration on stdin");
+  return readNetConf(parseJsonObject(text, "the network configuration on stdin"), supported);
+}
+
+/** As parseNetConf(), of a configuration that was never text. */
+export function readNetConf(raw: JsonObject, supported: readonly CniVersion[]): NetConf {
   const cniVersion = cniVersionOf(raw);
   requireVersion(cniVersion, supported);
   const name = stringField(raw, "name") ?? "";
