@@ -80,6 +80,45 @@ test("readWorkload names the file, the document and what to do", () => {
   );
 });
 
+test("readWorkload says in one line where a file is no YAML", () => {
+  for (const text of ["a:\n\tb: 1", "{{{{ : ][", "a: [", "a: b: c"])
+    assert.throws(() => read(text), { message: /^Cannot read shop\.yaml document 1: .* at line \d+, column \d+$/ });
+  const bomb = [..."bcdefg"].map((name, i) => `${name}: &${name} [${`*${"abcdef"[i]},`.repeat(9)}]`);
+  assert.throws(() => read(["a: &a [1]", ...bomb].join("\n")), {
+    message: /^Cannot read shop\.yaml document 1: .+alias/,
+  });
+});
+
+test("readWorkload refuses what the API server would refuse, and what the lab cannot run", () => {
+  const refused: readonly [string, RegExp][] = [
+    ["", /shop\.yaml says: there is no Pod and no Service/],
+    [POD("node1"), /run pod node1: a machine of the lab has that name/],
+    [POD("gateway"), /a machine of the lab has that name/],
+    [POD("a").replace("containers: [", "containers: [{ name: c1 }, "), /c1 and c0 both listen on port 8080/],
+    [SERVICE("s", "clusterIP: 192.0.2.1, ports: [{ port: 80 }]"), /192\.0\.2\.1 is not in 10\.96\.0\.0\/12/],
+    [
+      ["s", "t"].map((name) => SERVICE(name, "clusterIP: 10.96.0.9, ports: [{ port: 80 }]")).join("---"),
+      /run Service default\/t: Service default\/s has ClusterIP 10\.96\.0\.9 already/,
+    ],
+    [
+      ["s", "t"].map((name) => SERVICE(name, "type: NodePort, ports: [{ port: 80, nodePort: 30001 }]")).join("---"),
+      /Service default\/s has NodePort 30001\/TCP already/,
+    ],
+    [
+      "{ apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: { name: e }, addressType: IPv4, endpoints: [] }",
+      /the lab makes them itself|no Pod and no Service/,
+    ],
+  ];
+  for (const [text, message] of refused) assert.throws(() => read(text), { message });
+});
+
+test("one NodePort serves TCP and UDP, and containers with commands of their own may name one port twice", () => {
+  const ports = "{ name: t, port: 80, nodePort: 30001 }, { name: u, protocol: UDP, port: 80, nodePort: 30001 }";
+  const containers = "containers: [{ name: c1, command: [sleep, '9'], ports: [{ containerPort: 8080 }] }, ";
+  const text = [POD("a").replace("containers: [", containers), SERVICE("s", `type: NodePort, ports: [${ports}]`)];
+  assert.equal(read(text.join("---")).services.length, 1);
+});
+
 test("the example can be run", () => {
   const name = fileURLToPath(new URL("../../examples/shop.yaml", import.meta.url));
   const { pods, services } = readWorkload([{ name, text: readFileSync(name, "utf8") }], 2);

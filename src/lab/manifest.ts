@@ -2,7 +2,8 @@
 import { parseAllDocuments } from "yaml";
 import { type Manifest, type Pod, parseManifest, type Service } from "../formats/kubernetes/index.ts";
 import { addToIp, type IpAddress } from "../formats/netip/index.ts";
-import { LabError } from "./errors.ts";
+import { admit } from "./admission.ts";
+import { LabError, reasonOf } from "./errors.ts";
 import { SERVICE_CIDR } from "./topology.ts";
 
 export interface ManifestFile {
@@ -53,24 +54,31 @@ const defaultObjects = (nodes: number): object[] => [
 export function readWorkload(files: readonly ManifestFile[], nodes: number): Workload {
   if (files.length === 0) return place(parseManifest(defaultObjects(nodes)), nodes);
   const manifests = files.map(({ name, text }) => parseManifest(parseYaml(name, text), name));
-  return place(
-    {
-      pods: manifests.flatMap(({ pods }) => pods),
-      services: manifests.flatMap(({ services }) => services),
-      endpointSlices: [],
-    },
-    nodes,
-  );
+  const whole = {
+    pods: manifests.flatMap(({ pods }) => pods),
+    services: manifests.flatMap(({ services }) => services),
+    endpointSlices: manifests.flatMap(({ endpointSlices }) => endpointSlices),
+  };
+  admit(whole, files.map(({ name }) => name).join(", "));
+  return place(whole, nodes);
 }
 
 function parseYaml(name: string, text: string): unknown[] {
   const documents = parseAllDocuments(text);
   if (!Array.isArray(documents)) return [];
   return documents.map((document, i) => {
+    const refuse = (cause: unknown): LabError => {
+      // The line that says where ends in a colon: what follows is a picture of the place.
+      const reason = (reasonOf(cause).match(/^.*? at line \d+, column \d+/)?.[0] ?? reasonOf(cause)).trim();
+      return new LabError(`read ${name} document ${i + 1}`, { reason, cause });
+    };
     const [error] = document.errors;
-    if (error)
-      throw new LabError(`read ${name} document ${i + 1}`, { reason: (error.message.split("\n")[0] ?? "").trim() });
-    return document.toJS() as unknown;
+    if (error) throw refuse(error);
+    try {
+      return document.toJS() as unknown;
+    } catch (cause) {
+      throw refuse(cause);
+    }
   });
 }
 

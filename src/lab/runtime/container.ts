@@ -6,6 +6,7 @@ import { dirname } from "node:path";
 import type { Container } from "../../formats/kubernetes/index.ts";
 import { childrenOf, enterArgv, type Mount, makeDirectories, mountScript, unshareArgv } from "../../kernel/index.ts";
 import { LabError } from "../errors.ts";
+import { lastLine } from "../logs.ts";
 import type { ContainerInfo } from "../messages.ts";
 import { childEnvironment } from "../programs.ts";
 
@@ -58,7 +59,10 @@ export class RunningContainer {
       stdio: ["ignore", log, log, "pipe"],
     });
     closeSync(log);
-    await untilSaid(child, isEcho ? "listening" : "started", `${options.podName}/${container.name}`);
+    await untilSaid(child, isEcho ? "listening" : "started", {
+      name: `${options.podName}/${container.name}`,
+      logFile,
+    });
     return new RunningContainer(container, child);
   }
 
@@ -89,12 +93,12 @@ function mounts(programFolder: string): (Mount & { optional?: boolean })[] {
   ];
 }
 
-function runsEcho({ command, args }: Container): boolean {
+export function runsEcho({ command, args }: Container): boolean {
   return command === undefined && args === undefined;
 }
 
 /** What it says it listens on; an echo server that says nothing listens on 8080. */
-function portsOf(container: Container): ContainerInfo["ports"] {
+export function portsOf(container: Container): ContainerInfo["ports"] {
   const ports = container.ports.map(({ containerPort, protocol }) => ({ port: containerPort, protocol }));
   return ports.length === 0 && runsEcho(container) ? [{ port: 8080, protocol: "TCP" }] : ports;
 }
@@ -103,12 +107,13 @@ function echoCommand({ container, defaultCommand }: ContainerOptions): string[] 
   return [...defaultCommand, ...new Set(portsOf(container).map(({ port }) => String(port)))];
 }
 
-function untilSaid(child: ChildProcess, word: string, name: string): Promise<void> {
+function untilSaid(
+  child: ChildProcess,
+  word: string,
+  { name, logFile }: { name: string; logFile: string },
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const fail = (reason: string): void =>
-      reject(
-        new LabError(`start container ${name}`, { reason, advice: `podpath lab logs ${name} has what it printed` }),
-      );
+    const fail = (reason: string): void => reject(new LabError(`start container ${name}`, { reason }));
     let said = "";
     const stream = child.stdio[READY_FD];
     stream?.on("data", (chunk: Buffer) => {
@@ -117,6 +122,10 @@ function untilSaid(child: ChildProcess, word: string, name: string): Promise<voi
     });
     stream?.on("error", () => {});
     child.once("error", (error) => fail(error.message));
-    child.once("exit", (code, signal) => fail(`it ended at once (${signal ?? `exit code ${code}`})`));
+    child.once("exit", (code, signal) => {
+      // Said here: when the lab comes down over this, its logs go too.
+      const last = lastLine(logFile);
+      fail(`it ended at once (${signal ?? `exit code ${code}`})${last === undefined ? "" : `: ${last}`}`);
+    });
   });
 }
