@@ -45,11 +45,15 @@ export function inFamilies(config: NetworkConfig, { subnet, ipv6Subnet, ...lease
   return Object.keys(kept).length > 0 ? { ...lease, ...kept } : undefined;
 }
 
-/** Whether the subnets are inside the config's networks: nothing else may become a route. */
+/** A network holds at least four subnets: Flannel's rule for SubnetLen. */
+const BITS_OF_FOUR = 2;
+
+/** Whether the subnets are parts of the config's networks: nothing else, and not a whole one, may become a route. */
 export function isInNetwork(config: NetworkConfig, lease: Lease): boolean {
   return subnetsOf(lease).every((subnet) =>
     [config.ipv4, config.ipv6].some(
-      (pool) => pool && subnet.length >= pool.network.length && prefixContains(pool.network, subnet.address),
+      (pool) =>
+        pool && subnet.length >= pool.network.length + BITS_OF_FOUR && prefixContains(pool.network, subnet.address),
     ),
   );
 }

@@ -20,9 +20,7 @@ export class LeaseSet {
     this.#log = log;
   }
 
-  /** Returns whether anything is different. */
-  apply(message: WatchMessage): boolean {
-    const before = this.#fingerprint();
+  apply(message: WatchMessage): void {
     if (message.type === "snapshot") {
       const present = new Set(message.kvs.map(({ key }) => key));
       for (const key of this.#leases.keys()) if (!present.has(key)) this.#leases.delete(key);
@@ -32,7 +30,6 @@ export class LeaseSet {
         if (type === "delete") this.#leases.delete(kv.key);
         else this.#put(kv);
       }
-    return this.#fingerprint() !== before;
   }
 
   /** Whatever can be read, also what leases() would not give out. In key order. */
@@ -54,7 +51,7 @@ export class LeaseSet {
         names.map((name) => bySubnet.get(name)).find((other) => other !== undefined) ??
         (isUsual(config, lease) ? undefined : accepted.find((other) => leasesOverlap(other.lease, lease)));
       if (config && !isInNetwork(config, lease)) {
-        this.#tell(kv, "it is outside the network of the config");
+        this.#tell(kv, "its subnet is no part of the network in the config");
       } else if (rival) {
         this.#tell(kv, `it overlaps with the older ${rival.kv.key} of ${nameOfNode(rival.lease.attrs)}`);
       } else {
@@ -80,10 +77,6 @@ export class LeaseSet {
     this.#told.set(kv.key, kv.modRevision);
     this.skipped++;
     this.#log.warn({ key: kv.key, reason }, "subnet: skipping what is no usable lease; delete it if it is nobody's");
-  }
-
-  #fingerprint(): string {
-    return [...this.#leases.values()].map(({ kv }) => `${kv.key}\n${kv.valueText}`).join("\n");
   }
 }
 

@@ -96,11 +96,15 @@ export class SubnetManager {
    * nothing is said: the last set holds.
    */
   async *watch(signal: AbortSignal): AsyncGenerator<readonly Lease[], void, void> {
-    let isFirst = true;
+    let told: string | undefined;
     for await (const message of this.#store.watch(this.#directory, signal)) {
-      if (!this.#watched.apply(message) && !isFirst) continue;
-      isFirst = false;
-      yield this.#watched.leases(this.#config).map(({ lease }) => lease);
+      this.#watched.apply(message);
+      const leases = this.#watched.leases(this.#config);
+      // Renewals and what is skipped make no difference to anybody.
+      const now = leases.map(({ kv }) => `${kv.key}\n${kv.valueText}`).join("\n");
+      if (now === told) continue;
+      told = now;
+      yield leases.map(({ lease }) => lease);
     }
   }
 
