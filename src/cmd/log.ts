@@ -8,8 +8,8 @@ const STDERR = 2;
 /** JSON lines on stderr; on a terminal, the same as one readable line each. */
 export function createLog(name: string, level: LogLevel): Logger {
   const stream = process.stderr.isTTY ? readable() : jsonLines();
-  // No error object of a library may carry a secret into the log.
-  const redact = { paths: ["password", "*.password", "key", "*.key", "err.metadata"], censor: "(hidden)" };
+  // No error object of a library may carry a secret into the log. (`key` is none: it is where something stands in the store.)
+  const redact = { paths: ["password", "*.password", "tls.key", "*.tls.key", "err.metadata"], censor: "(hidden)" };
   return pino({ name, level, redact, base: { pid: process.pid }, timestamp: () => `,"time":"${now()}"` }, stream);
 }
 
