@@ -4,6 +4,9 @@ import { type MasqueradeConfig, masqueradeCleanup, masqueradeRuleset, masquerade
 
 export type Log = Pick<BaseLogger, "debug" | "info" | "warn" | "error">;
 
+/** A repair that failed is tried again after a second, then after 2, 4, 8 and each further 16. */
+const RETRY_MS = { first: 1000, last: 16_000 } as const;
+
 /** Flannel's traffic manager: keeps the masquerade and forward rules of one namespace as they should be. */
 export class Masquerade implements Disposable {
   readonly #nft: Nft;
@@ -12,6 +15,8 @@ export class Masquerade implements Disposable {
   readonly #watches = new Set<Disposable>();
   /** How the kernel listed the tables just after we wrote them; what differs from it has drifted. */
   #asWritten: string | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #failures = 0;
 
   constructor(nft: Nft, config: MasqueradeConfig, log: Log) {
     this.#nft = nft;
@@ -39,6 +44,7 @@ export class Masquerade implements Disposable {
         this.#watches.delete(watch);
         watch[Symbol.dispose]();
       }
+      if (this.#watches.size === 0) clearTimeout(this.#retry);
     };
     try {
       this.ensure();
@@ -57,15 +63,21 @@ export class Masquerade implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    clearTimeout(this.#retry);
     for (const watch of this.#watches) watch[Symbol.dispose]();
     this.#watches.clear();
   }
 
   #repair(): void {
+    clearTimeout(this.#retry);
+    if (this.#watches.size === 0) return;
     try {
       if (this.ensure()) this.#log.warn("masquerade rules had been changed by someone else; restored them");
+      this.#failures = 0;
     } catch (error) {
-      this.#log.error({ err: error }, "cannot restore the masquerade rules");
+      const retryMs = Math.min(RETRY_MS.first * 2 ** this.#failures++, RETRY_MS.last);
+      this.#log.error({ err: error, retryMs }, "cannot restore the masquerade rules");
+      this.#retry = setTimeout(() => this.#repair(), retryMs);
     }
   }
 
