@@ -131,15 +131,15 @@ export class Gateway {
   #onDrift(table: KernelTable): void {
     this.#config.log.warn("the gateway's nftables had been changed by someone else; restoring them");
     table.forget();
-    if (this.#hasSnapshot) this.#schedule();
-    else this.#installEmpty();
+    this.#schedule();
   }
 
   /** Many events together make one transaction: the longer one takes, the longer the next waits for company. */
   #schedule(delayMs: number = this.#lastSyncMs): void {
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      this.#sync();
+      if (this.#hasSnapshot) this.#sync();
+      else this.#installEmpty();
     }, delayMs);
   }
 
@@ -177,7 +177,7 @@ export class Gateway {
       const retryMs = Math.min(RETRY_MS.first * 2 ** this.#failures++, RETRY_MS.last);
       this.#config.log.error({ err: error, retryMs }, "cannot write the gateway's nftables");
       for (const { table } of this.#tables) table.forget();
-      if (this.#hasSnapshot) this.#schedule(retryMs);
+      this.#schedule(retryMs);
       return false;
     }
   }
