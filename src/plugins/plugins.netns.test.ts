@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { JsonObject } from "../formats/cni/index.ts";
 import { formatPrefix } from "../formats/netip/index.ts";
 import { newLink } from "../formats/netlink/index.ts";
@@ -107,6 +107,19 @@ netnsTest("DEL is content with whatever is missing, and repeatable", async (node
   ok(await node.call("DEL", "never-added", { ...conf, subnetFile: "/nonexistent" }));
   rmSync(node.path("networks"), { recursive: true });
   ok(await node.call("DEL", "never-added", conf));
+});
+
+netnsTest("flannel hands prevResult on to its delegate", async (node) => {
+  node.pod("p1");
+  mkdirSync(node.path("bin"));
+  const script = `#!/bin/sh\ncat >"${node.path("stdin")}-$CNI_COMMAND"; echo '{"cniVersion":"1.0.0"}'\n`;
+  writeFileSync(node.path("bin/recorder"), script, { mode: 0o755 });
+  const conf = node.flannelConf({ delegate: { type: "recorder" } });
+  const prevResult = ok(await node.call("ADD", "p1", conf));
+  for (const command of ["CHECK", "DEL"]) {
+    ok(await node.call(command, "p1", { ...conf, prevResult }));
+    assert.deepEqual(JSON.parse(readFileSync(node.path(`stdin-${command}`), "utf8")).prevResult, prevResult);
+  }
 });
 
 netnsTest("DEL releases the address of a container whose scratch file is lost or empty", async (node) => {

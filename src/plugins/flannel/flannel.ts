@@ -2,6 +2,7 @@
 import {
   CNI_ERROR,
   CniError,
+  field,
   type JsonObject,
   type Result,
   stringField,
@@ -30,14 +31,13 @@ export const flannel: Plugin = {
     const dataDir = dataDirOf(call);
     // Without it the reference does nothing and leaks the address; what ADD would give the delegate today is the best guess.
     const conf = readScratch(dataDir, call.containerId, call.log) ?? guessedConf(call);
-    if (conf) await delegated("del", call.delegate(conf));
+    if (conf) await delegated("del", call.delegate(withPrevResult(conf, call)));
     removeScratch(dataDir, call.containerId); // only now: a failed DEL is tried again
   },
 
   async check(call: Call): Promise<void> {
     const conf = readScratch(dataDirOf(call), call.containerId, call.log) ?? wantedConf(call);
-    const { prevResult } = call.conf.raw;
-    await delegated("check", call.delegate({ ...conf, ...(prevResult === undefined ? {} : { prevResult }) }));
+    await delegated("check", call.delegate(withPrevResult(conf, call)));
   },
 
   async status(call: Call): Promise<void> {
@@ -81,6 +81,12 @@ function guessedConf(call: Call): JsonObject | undefined {
     call.log(toCniError(e).message);
     return undefined;
   }
+}
+
+/** The delegate's result is ours, so what the runtime hands back of it is for the delegate. */
+function withPrevResult(conf: JsonObject, call: Call): JsonObject {
+  const prevResult = field(call.conf.raw, "prevResult");
+  return prevResult === undefined ? conf : { ...conf, prevResult };
 }
 
 async function delegated<T>(verb: string, outcome: Promise<T>): Promise<T> {
