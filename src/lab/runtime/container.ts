@@ -48,14 +48,16 @@ export class RunningContainer {
       'exec "$@"',
     ].join("\n");
     const command = isEcho ? echoCommand(options) : [...(container.command ?? []), ...(container.args ?? [])];
-    const inside = unshareArgv(["mount", "pid"], ["sh", "-c", script, container.name, ...command]);
+    // The container's own PATH or LD_PRELOAD is for its command only, not for the programs that make the container.
+    const env = container.env.map(({ name, value }) => `${name}=${value}`);
+    const inside = unshareArgv(
+      ["mount", "pid"],
+      ["sh", "-c", script, container.name, ...(env.length > 0 ? ["env", "--", ...env] : []), ...command],
+    );
     const [program = "", ...args] = enterArgv(podPid, ["mount", "net", "uts", "ipc"], inside);
     const child = spawn(program, args, {
       cwd: "/",
-      env: childEnvironment({
-        HOSTNAME: options.podName,
-        ...Object.fromEntries(container.env.map(({ name, value }) => [name, value])),
-      }),
+      env: childEnvironment({ HOSTNAME: options.podName }),
       stdio: ["ignore", log, log, "pipe"],
     });
     closeSync(log);
