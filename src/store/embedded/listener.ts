@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { chmod, rm, stat } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { createServer, type Server as NetServer } from "node:net";
 import type { ConnectionInjector } from "@grpc/grpc-js";
 import { withValidAuthority } from "./authority.ts";
@@ -22,13 +22,18 @@ export async function listen(address: string, injector: ConnectionInjector): Pro
   const server = createServer({ noDelay: true, keepAlive: true }, (socket) =>
     injector.injectConnection(withValidAuthority(socket)),
   );
-  server.listen(path === undefined ? { host: host?.replace(/^\[|\]$/g, ""), port: Number(port) } : { path });
+  // bind() is in listen() itself, so that the file never exists with wider permissions.
+  const umask = path === undefined ? undefined : process.umask(0o177);
+  try {
+    server.listen(path === undefined ? { host: host?.replace(/^\[|\]$/g, ""), port: Number(port) } : { path });
+  } finally {
+    if (umask !== undefined) process.umask(umask);
+  }
   try {
     await once(server, "listening");
   } catch (error) {
     throw new Error(`cannot listen on ${address}: ${error instanceof Error ? error.message : String(error)}`);
   }
-  if (path !== undefined) await chmod(path, 0o600);
   const bound = server.address();
   return {
     endpoint:
