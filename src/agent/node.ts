@@ -75,7 +75,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   const own = await subnets.acquire(attrs, previousSubnets(options.subnetFile));
   if (!leases.some((lease) => leaseKey(lease) === leaseKey(own)))
     made.push(`release subnet ${leaseKey(own)}`, () =>
-      store.delete(`${options.etcdPrefix}/subnets/${formatSubnetKey(own)}`),
+      store.delete(`${subnets.prefix}/subnets/${formatSubnetKey(own)}`),
     );
 
   const peers = new PeerSet(own);
