@@ -97,6 +97,7 @@ test("a data directory, an address or a path that cannot be used is told in one 
       [other, [], /no address/],
       [other, ["nonsense"], /"nonsense" is no address to listen on; write HOST:PORT or unix:\/PATH/],
       [other, ["127.0.0.1:70000"], /no address to listen on/],
+      [other, ["unix:/nonexistent/socket"], /there is no directory \/nonexistent; make it/],
       [other, [taken], /cannot listen on .*EADDRINUSE/],
       [other, ["127.0.0.1:0", `unix:${join(dataDir, "file")}`], /is no socket; choose another path/],
     ];

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { rm, stat } from "node:fs/promises";
 import { createServer, type Server as NetServer } from "node:net";
+import { dirname } from "node:path";
 import type { ConnectionInjector } from "@grpc/grpc-js";
 import { withValidAuthority } from "./authority.ts";
 import { isListening } from "./directory-lock.ts";
@@ -44,6 +45,9 @@ export async function listen(address: string, injector: ConnectionInjector): Pro
 
 /** Removes the socket that a dead server left; nothing else. */
 async function makeWay(path: string): Promise<void> {
+  const directory = dirname(path);
+  if (!(await stat(directory).catch(() => undefined))?.isDirectory())
+    throw new Error(`cannot listen on ${path}: there is no directory ${directory}; make it, or choose another path`);
   if (await isListening(path)) throw new Error(`another process listens on ${path} already`);
   const left = await stat(path).catch(() => undefined);
   if (left && !left.isSocket()) throw new Error(`${path} is there already and is no socket; choose another path`);
