@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import type { JsonObject } from "../formats/cni/index.ts";
-import { formatPrefix, parseMac, parsePrefix } from "../formats/netip/index.ts";
-import { deleteAddress, deleteRoute, newAddress, newLink, setLink } from "../formats/netlink/index.ts";
+import { CNI_VERSIONS, type JsonObject, parseNetConf } from "../formats/cni/index.ts";
+import { formatPrefix, parseMac, parsePrefix, prefixesEqual } from "../formats/netip/index.ts";
+import { deleteAddress, deleteLink, deleteRoute, newAddress, newLink, setLink } from "../formats/netlink/index.ts";
 import { Rtnl } from "../kernel/index.ts";
+import { ensureBridge, ensureGateways } from "./bridge/bridge-link.ts";
+import { readBridgeConf } from "./bridge/conf.ts";
 import { failsWith, netnsTest, ok } from "./testing/fake-node.ts";
+import { UndoStack } from "./undo.ts";
 
 netnsTest("a failed ADD leaves nothing: the pool is exhausted", async (node) => {
   const conf = node.bridgeConf({
@@ -89,6 +92,38 @@ netnsTest("a failed ADD leaves nothing: the bridge is taken, or has another addr
       .filter((p) => !p.startsWith("fe80")),
     ["10.244.1.1/24"],
   );
+});
+
+netnsTest("a failed ADD leaves the gateway to a pod that was added meanwhile", async (node) => {
+  using host = Rtnl.open();
+  const gateway = parsePrefix("10.244.1.1/24");
+  const hasGateway = (): boolean => host.addresses().some(({ prefix }) => prefixesEqual(prefix, gateway));
+  const conf = readBridgeConf({
+    ifName: "eth0",
+    args: "",
+    conf: parseNetConf(JSON.stringify(node.bridgeConf()), CNI_VERSIONS),
+  });
+  /** As far as the first pod's ADD had come when it failed. */
+  const begin = (): UndoStack => {
+    const undo = new UndoStack();
+    const link = ensureBridge(host, conf, undo);
+    host.execute(
+      newLink({ name: "vethfirst", master: link.index, isUp: true, kind: { kind: "veth", peer: { name: "first" } } }),
+    );
+    undo.push("veth pair", () => host.execute(deleteLink({ name: "vethfirst" })));
+    ensureGateways({ rtnl: host, link, conf, port: "vethfirst", undo }, [
+      { address: gateway, gateway: gateway.address },
+    ]);
+    return undo;
+  };
+  const alone = begin();
+  assert.deepEqual(await alone.run(), []);
+  assert.equal(host.link("cni0"), undefined);
+  const first = begin();
+  node.pod("p2");
+  ok(await node.call("ADD", "p2", node.bridgeConf()));
+  assert.deepEqual(await first.run(), []);
+  assert.ok(hasGateway());
 });
 
 netnsTest("CHECK passes after ADD and names what is missing since", async (node) => {

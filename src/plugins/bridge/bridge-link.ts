@@ -73,22 +73,26 @@ function removeUnusedBridge(name: string): void {
   });
 }
 
+/** The bridge that one ADD works on. */
+export interface BridgeContext {
+  readonly rtnl: Rtnl;
+  readonly link: Link;
+  readonly conf: BridgeConf;
+  /** The host's end of the pod's pair. */
+  readonly port: string;
+  readonly undo: UndoStack;
+}
+
 /** Gives the bridge the gateway address of each ip, and has the host forward. */
-export function ensureGateways(
-  rtnl: Rtnl,
-  link: Link,
-  conf: BridgeConf,
-  ips: readonly ResultIp[],
-  undo: UndoStack,
-): void {
+export function ensureGateways(context: BridgeContext, ips: readonly ResultIp[]): void {
   for (const { address, gateway } of ips)
-    if (gateway) ensureGateway(rtnl, link, conf, { address: gateway, length: address.length }, undo);
+    if (gateway) ensureGateway(context, { address: gateway, length: address.length });
   const families = new Set(ips.map(({ address }) => prefixFamily(address)));
   if (families.has(4)) writeSysctl("net/ipv4/ip_forward", 1);
   if (families.has(6)) writeSysctl("net/ipv6/conf/all/forwarding", 1);
 }
 
-function ensureGateway(rtnl: Rtnl, link: Link, conf: BridgeConf, gateway: Prefix, undo: UndoStack): void {
+function ensureGateway({ rtnl, link, conf, port, undo }: BridgeContext, gateway: Prefix): void {
   const present = rtnl.addresses(link.index).map(({ prefix }) => prefix);
   if (present.some((prefix) => prefixesEqual(prefix, gateway))) return;
   const foreign = present.filter(
@@ -103,15 +107,20 @@ function ensureGateway(rtnl: Rtnl, link: Link, conf: BridgeConf, gateway: Prefix
       `${JSON.stringify(conf.bridge)} already has an IP address different from ${formatPrefix(gateway)}: ` +
         `${foreign.map(formatPrefix).join(", ")}; delete it, or set "forceAddress"`,
     );
+  // A pod that was added since then has the gateway too: what it relies on stays.
+  const unlessShared = (work: (own: Rtnl) => void): void =>
+    again((own) => {
+      if (!own.links().some(({ master, name }) => master === link.index && name !== port)) work(own);
+    });
   for (const prefix of foreign) {
     rtnl.execute(deleteAddress({ index: link.index, prefix }), { tolerate: isNotFound });
     undo.push(`deletion of ${formatPrefix(prefix)} from ${conf.bridge}`, () =>
-      again((own) => own.execute(newAddress(addressSpec(link.index, prefix)), { tolerate: isAlreadyExists })),
+      unlessShared((own) => own.execute(newAddress(addressSpec(link.index, prefix)), { tolerate: isAlreadyExists })),
     );
   }
   rtnl.execute(newAddress(addressSpec(link.index, gateway)), { tolerate: isAlreadyExists });
   undo.push(`address ${formatPrefix(gateway)} of ${conf.bridge}`, () =>
-    again((own) => own.execute(deleteAddress({ index: link.index, prefix: gateway }), { tolerate: isNotFound })),
+    unlessShared((own) => own.execute(deleteAddress({ index: link.index, prefix: gateway }), { tolerate: isNotFound })),
   );
 }
 

@@ -32,7 +32,7 @@ export const bridge: Plugin = {
     const given = call.conf.ipam ? await call.delegate(ipamConf(call)) : undefined;
     const wanted = given ? addressing(conf, call.conf, given) : { ...EMPTY_RESULT, dns: call.conf.dns };
     configurePod(pod, ends.podIndex, conf, wanted);
-    if (conf.isGateway) ensureGateways(host, link, conf, wanted.ips, call.undo);
+    if (conf.isGateway) ensureGateways({ rtnl: host, link, conf, port: ends.hostName, undo: call.undo }, wanted.ips);
     const port = await waitUntilUp(host, ends.hostName);
     await waitUntilUp(pod.rtnl, call.ifName);
     // With its first port. A bridge that was never without carrier stays UNKNOWN, and works.

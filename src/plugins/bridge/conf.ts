@@ -52,7 +52,7 @@ function refuseUnsupported({ raw }: NetConf): void {
 }
 
 /** @throws {CniError} code 2 or 7, or 4 for CNI_ARGS */
-export function readBridgeConf(call: Call): BridgeConf {
+export function readBridgeConf(call: Pick<Call, "conf" | "args" | "ifName">): BridgeConf {
   const { raw } = call.conf;
   refuseUnsupported(call.conf);
   const flag = (key: string): boolean => booleanField(raw, key) ?? false;
@@ -77,7 +77,7 @@ export function readBridgeConf(call: Call): BridgeConf {
 }
 
 /** By precedence: the runtime's capability, the configuration's args, CNI_ARGS. */
-function requestedMac(call: Call): { mac?: MacAddress } {
+function requestedMac(call: Pick<Call, "conf" | "args" | "ifName">): { mac?: MacAddress } {
   const { runtimeConfig, args } = call.conf;
   const text = stringField(runtimeConfig, "mac") || stringField(args, "mac") || knownArgs(call.args, ["MAC", "IP"]).MAC;
   if (!text) return {};
