@@ -80,7 +80,7 @@ describe("Datapath", () => {
     peers.update([1, 2, 3, 4].map(lease), 0);
     const { retryAtMs = 0 } = await datapath.pass();
     assert.deepEqual(asked, ["10.244.2.0", "10.244.3.0", "10.244.4.0"]);
-    assert.ok(retryAtMs > Date.now() - 1000);
+    assert.ok(retryAtMs > performance.now() - 1000);
     assert.deepEqual(
       datapath.status().failures.map((failure) => failure.of),
       ["peer 10.244.3.0/24"],

@@ -57,7 +57,7 @@ export class Datapath {
   /** Does not throw: what failed is logged, and tried again at `retryAtMs`. */
   async pass(): Promise<{ readonly retryAtMs?: number | undefined }> {
     const { log, peers } = this.#options;
-    const now = Date.now();
+    const now = performance.now();
     this.#counts.passes++;
     const waiting = new Set<string>();
     try {
@@ -149,7 +149,7 @@ export class Datapath {
 
   status(): DatapathStatus {
     return {
-      peers: this.#options.peers.current(Date.now()).length,
+      peers: this.#options.peers.current(performance.now()).length,
       changes: this.#counts.changes,
       passes: this.#counts.passes,
       failures: this.#failures.map(({ of, error }) => ({ of, why: why(error) })),

@@ -61,7 +61,7 @@ describe("ReconcileLoop", () => {
     loop.trigger();
     const running = loop.run(controller.signal);
     await begun();
-    finish(Date.now() + FOREVER);
+    finish(performance.now() + FOREVER);
     await begun();
     const retrying = new ReconcileLoop(pass, FOREVER);
     finish();
@@ -71,11 +71,26 @@ describe("ReconcileLoop", () => {
     retrying.trigger();
     const runningAgain = retrying.run(again.signal);
     await begun();
-    finish(Date.now() + 1);
+    finish(performance.now() + 1);
     await begun();
     again.abort();
     finish();
     await runningAgain;
+  });
+
+  it("comes back although the node's clock was set back", async (t) => {
+    const { pass, begun, finish } = steppedPasses();
+    const controller = new AbortController();
+    const loop = new ReconcileLoop(pass, 1);
+    loop.trigger();
+    const running = loop.run(controller.signal);
+    await begun();
+    t.mock.method(Date, "now", () => 0);
+    finish();
+    await begun();
+    controller.abort();
+    finish();
+    await running;
   });
 
   it("ends with the signal while it waits", async () => {

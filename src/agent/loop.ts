@@ -1,6 +1,8 @@
 /**
  * Runs one pass after the other, whenever something may have changed: a trigger during a pass leads to one more pass,
  * many triggers to one. What changed is nobody's business here; each pass looks at everything.
+ *
+ * Times are performance.now()'s: a node's clock may be set back by hours, and no pass waits for those.
  */
 export class ReconcileLoop {
   readonly #pass: () => Promise<{ readonly retryAtMs?: number | undefined }>;
@@ -16,7 +18,7 @@ export class ReconcileLoop {
 
   /** Asks for a pass within `delayMs`; a small delay gathers events that come in bursts. */
   trigger(delayMs = 0): void {
-    const at = Date.now() + delayMs;
+    const at = performance.now() + delayMs;
     if (at >= this.#dueAt) return;
     this.#dueAt = at;
     this.#wake?.();
@@ -26,14 +28,18 @@ export class ReconcileLoop {
     while (!signal.aborted) {
       await this.#untilDue(signal);
       if (signal.aborted) return;
-      this.#dueAt = Date.now() + this.#resyncMs;
+      this.#dueAt = performance.now() + this.#resyncMs;
       const { retryAtMs } = await this.#pass();
       if (retryAtMs !== undefined && retryAtMs < this.#dueAt) this.#dueAt = retryAtMs;
     }
   }
 
   async #untilDue(signal: AbortSignal): Promise<void> {
-    for (let wait = this.#dueAt - Date.now(); wait > 0 && !signal.aborted; wait = this.#dueAt - Date.now()) {
+    for (
+      let wait = this.#dueAt - performance.now();
+      wait > 0 && !signal.aborted;
+      wait = this.#dueAt - performance.now()
+    ) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(done, Math.min(wait, 2 ** 31 - 1));
         signal.addEventListener("abort", done);

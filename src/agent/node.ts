@@ -95,7 +95,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
     ),
   );
   feed.listen((now) => {
-    peers.update(now, Date.now());
+    peers.update(now, performance.now());
     datapath.retryNow();
     loop.trigger();
   });
