@@ -57,10 +57,11 @@ export class StoredObjects {
       this.#objects.set(key, this.#parse(key, text));
       this.#bad.delete(key);
     } catch (error) {
-      if (!(error instanceof ManifestError || error instanceof SyntaxError)) throw error;
-      if (this.#bad.get(key) === error.message) return;
-      this.#bad.set(key, error.message);
-      this.#onBadValue(key, error.message);
+      // Whatever it is: a value nested so deep that it cannot even be shown ends in a RangeError, and not in our end.
+      const reason = error instanceof Error ? error.message : String(error);
+      if (this.#bad.get(key) === reason) return;
+      this.#bad.set(key, reason);
+      this.#onBadValue(key, reason);
     }
   }
 
