@@ -35,12 +35,14 @@ export async function* watchPrefix(
 ): AsyncGenerator<WatchMessage, void, void> {
   let delayMs = FIRST_DELAY_MS;
   let next: bigint | undefined;
+  let isTold = false;
   while (!signal.aborted) {
     try {
       if (next === undefined) {
         const { kvs, revision } = await source.list(prefix, signal);
         next = revision + 1n;
         delayMs = FIRST_DELAY_MS;
+        isTold = false;
         yield { type: "snapshot", revision, kvs };
       }
       for await (const response of openWatch(source.connection, prefix, next, signal)) {
@@ -57,7 +59,10 @@ export async function* watchPrefix(
         next = undefined;
         continue;
       }
-      source.log?.debug({ prefix, err: error, delayMs }, "store: watch lost; will resume");
+      // Once for each outage; the reason stands in the store's state, and every failure in the debug log.
+      if (next === undefined && !isTold) source.log?.warn({ prefix, err: error }, "store: cannot begin a watch yet");
+      else source.log?.debug({ prefix, err: error, delayMs }, "store: watch lost; will resume");
+      isTold = true;
       await sleep(delayMs, undefined, { signal }).catch(() => {});
       delayMs = Math.min(2 * delayMs, LAST_DELAY_MS);
     }
