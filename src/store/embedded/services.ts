@@ -136,13 +136,17 @@ function leaseService({ engine }: ServiceOptions, unary: Unary): UntypedServiceI
       engine.execute(() => ({ header: engine.header(), leases: engine.leases.ids().map((ID) => ({ ID })) })),
     ),
     LeaseKeepAlive: (call: ServerDuplexStream<{ ID: Int64 }, object>) => {
+      // In order, and all of them before our end: a client may close its side as soon as it has asked.
+      let answered = Promise.resolve();
       call.on("data", ({ ID }: { ID: Int64 }) => {
-        engine.renew(ID).then(
-          (lease) => call.write({ header: engine.header(), ID, TTL: String(lease?.ttlSeconds ?? 0) }),
-          (error: unknown) => call.destroy(error as Error),
-        );
+        answered = answered
+          .then(() => engine.renew(ID))
+          .then(
+            (lease) => void call.write({ header: engine.header(), ID, TTL: String(lease?.ttlSeconds ?? 0) }),
+            (error: unknown) => void call.destroy(error as Error),
+          );
       });
-      call.on("end", () => call.end());
+      call.on("end", () => void answered.then(() => call.end()));
       call.on("error", () => {
         // The client is gone; so is the stream.
       });
