@@ -2,6 +2,17 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 
+const running = new Set<ChildProcess>();
+const killAll = (): void => {
+  for (const child of running) child.kill("SIGKILL");
+};
+process.on("exit", killAll);
+// What the test runner ends a file with that takes too long.
+process.once("SIGTERM", () => {
+  killAll();
+  process.exit(143);
+});
+
 /** A server as a process of its own, so that it can be stopped and killed. */
 export class ServerProcess {
   readonly child: ChildProcess;
@@ -10,6 +21,8 @@ export class ServerProcess {
 
   constructor(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env) {
     this.child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    running.add(this.child);
+    this.child.once("exit", () => running.delete(this.child));
   }
 
   /** The first line of its output that `pattern` matches. @throws when it ends before */
