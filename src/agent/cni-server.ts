@@ -37,6 +37,8 @@ export async function startCniServer(options: CniServerOptions): Promise<AsyncDi
   const server = createServer({ allowHalfOpen: true }, (socket) => calls.take(socket));
   server.maxConnections = MAX_CONNECTIONS;
   await listen(server, socketPath);
+  // accept() failed, for want of descriptors: no reason for the whole agent to end.
+  server.on("error", (error) => options.log?.error({ err: error, socketPath }, "cannot take a CNI call"));
   options.log?.info({ socketPath }, "serving CNI calls");
   return {
     async [Symbol.asyncDispose]() {

@@ -35,6 +35,8 @@ export async function listen(address: string, injector: ConnectionInjector): Pro
   } catch (error) {
     throw new Error(`cannot listen on ${address}: ${error instanceof Error ? error.message : String(error)}`);
   }
+  // accept() failed, for want of descriptors: that client is turned away, and nobody else.
+  server.on("error", () => {});
   const bound = server.address();
   return {
     endpoint:
