@@ -14,9 +14,9 @@ else {
     env,
     stdio: "inherit",
   });
-  // The child gets the terminal's Ctrl-C itself; stay until it has cleaned up. A signal sent to us alone is passed on.
-  process.on("SIGINT", () => {});
-  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  // Stay until the child has cleaned up. The terminal's Ctrl-C it gets itself, and twice is no harm; a signal sent to npm
+  // or to us alone it would not see.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("exit", (code, signal) => {
     process.exitCode = code ?? (signal ? 1 : 0);
   });

@@ -94,11 +94,17 @@ export class Cluster {
       });
     // First nobody is sent there any more, then it goes.
     this.#pods = this.#pods.filter((other) => other !== running);
-    await syncServices(
-      this.#parts.store,
-      this.#parts.services,
-      this.#pods.map(({ withStatus }) => withStatus),
-    );
+    try {
+      await syncServices(
+        this.#parts.store,
+        this.#parts.services,
+        this.#pods.map(({ withStatus }) => withStatus),
+      );
+    } catch (error) {
+      // The store does not answer: the pod stays as it was, to be tried again.
+      this.#pods = [...this.#pods, running];
+      throw error;
+    }
     await running.end();
   }
 

@@ -166,6 +166,10 @@ inPrivateMachine(import.meta.url, () => {
       const traces = [hostVeth, netns.slice(netns.lastIndexOf("/") + 1), ...ips];
       const present = (await lab(...list)).stdout;
       for (const trace of traces) assert.ok(present.includes(trace), `${trace} in ${present}`);
+      await lab("kill", "store", "-s", "STOP");
+      assert.equal((await podpath(["lab", "delete", "pod-b"])).code, 1);
+      await lab("kill", "store", "-s", "CONT");
+      assert.ok((await labInfo()).pods.some(({ name }) => name === "pod-b"));
       await lab("delete", "pod-b");
       const left = (await lab(...list)).stdout;
       for (const trace of traces) assert.ok(!left.includes(trace), `${trace} in ${left}`);
