@@ -1,15 +1,24 @@
 import { closeSync, openSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { SyscallError } from "./errors.ts";
 import { check, flock } from "./sys.ts";
 
 const [LOCK_EX, LOCK_NB] = [2, 4];
 const EWOULDBLOCK = 11;
 
+export interface LockOptions {
+  /** How long whoever holds it is waited for, without blocking this thread; default ten seconds. */
+  readonly timeoutMs?: number;
+  /** Who else locks this file, for the error: `another store server`. */
+  readonly holder?: string;
+}
+
 /**
- * Locks the file `path` against everybody else who does (flock(2), exclusive), making it when it is missing. Whoever
- * holds it is waited for, for `timeoutMs`, without blocking this thread. Ends with the process at the latest.
+ * Locks the file `path` against everybody else who does (flock(2), exclusive), making it when it is missing. Ends with
+ * the process at the latest. @throws {SyscallError} EAGAIN when somebody still holds it
  */
-export async function lockFile(path: string, timeoutMs = 10_000): Promise<Disposable> {
+export async function lockFile(path: string, options: LockOptions = {}): Promise<Disposable> {
+  const { timeoutMs = 10_000, holder = "another process" } = options;
   const fd = openSync(path, "a+", 0o600);
   const deadline = performance.now() + timeoutMs;
   for (let pauseMs = 1; ; pauseMs = Math.min(50, pauseMs * 2)) {
@@ -17,7 +26,9 @@ export async function lockFile(path: string, timeoutMs = 10_000): Promise<Dispos
     if (result >= 0) return { [Symbol.dispose]: () => closeSync(fd) };
     if (result !== -EWOULDBLOCK || performance.now() >= deadline) {
       closeSync(fd);
-      check(result, "lock", path);
+      if (result !== -EWOULDBLOCK) check(result, "lock", path);
+      const reason = `${holder} holds it; fuser ${path} tells its process id: let it finish, or stop it`;
+      throw new SyscallError("lock", EWOULDBLOCK, "EAGAIN", reason, path);
     }
     await delay(pauseMs);
   }

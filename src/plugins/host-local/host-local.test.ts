@@ -219,7 +219,10 @@ test("lockFile() waits while another holds the lock, and gives up with its path"
   using folder = new Folder();
   const path = join(folder.path, "lock");
   const first = await lockFile(path);
-  await assert.rejects(lockFile(path, 5), /Cannot lock .*lock/);
+  await assert.rejects(lockFile(path, { timeoutMs: 5, holder: "another call" }), {
+    code: "EAGAIN",
+    message: `Cannot lock ${path}: another call holds it; fuser ${path} tells its process id: let it finish, or stop it (EAGAIN)`,
+  });
   let isFree = false;
   const second = lockFile(path).then((lock) => {
     assert.ok(isFree);

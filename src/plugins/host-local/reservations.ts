@@ -60,7 +60,7 @@ export class Reservations implements Disposable {
   static async open(dataDir: string, network: string): Promise<Reservations> {
     const path = join(dataDir, network);
     makeDirectories(path, 0o755);
-    const lock = await lockFile(join(path, "lock"));
+    const lock = await lockFile(join(path, "lock"), { holder: "another CNI call of this network" });
     try {
       return new Reservations(path, lock);
     } catch (e) {
