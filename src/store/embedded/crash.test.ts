@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { EtcdError, isUnavailable, openEtcdStore, startEmbeddedServer } from "../index.ts";
+import { type EmbeddedServer, EtcdError, isUnavailable, openEtcdStore, startEmbeddedServer } from "../index.ts";
 import { startEmbeddedProcess } from "../testing/embedded.ts";
 
 const ROUNDS = 3;
@@ -92,7 +92,7 @@ test("a data directory, an address or a path that cannot be used is told in one 
     const taken = first.addresses[0]?.replace("http://", "") ?? "";
     const other = join(dataDir, "other");
     const cases: [string, string[], RegExp][] = [
-      [join(dataDir, "data"), ["127.0.0.1:0"], /in use by another store server; stop that one/],
+      [join(dataDir, "data"), ["127.0.0.1:0"], /Cannot lock .*: another store server holds it; .*stop it/],
       [join(dataDir, "file"), ["127.0.0.1:0"], /file/],
       [other, [], /no address/],
       [other, ["nonsense"], /"nonsense" is no address to listen on; write HOST:PORT or unix:\/PATH/],
@@ -111,6 +111,22 @@ test("a data directory, an address or a path that cannot be used is told in one 
     // What failed has let go of everything.
     await using second = await startEmbeddedServer({ dataDir: other, listen: ["127.0.0.1:0"] });
     assert.equal(second.addresses.length, 1);
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+});
+
+test("of servers that start at once on one data directory, one serves and the others are refused", async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), "podpath-store-"));
+  // So far behind each other, in turns of the event loop, that every step of one falls between any two of another.
+  const start = async (turns: number): Promise<EmbeddedServer> => {
+    for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+    return await startEmbeddedServer({ dataDir, listen: ["127.0.0.1:0"] });
+  };
+  try {
+    const started = await Promise.allSettled(Array.from({ length: 20 }, (_, turns) => start(turns)));
+    for (const each of started) if (each.status === "fulfilled") await each.value.close();
+    assert.equal(started.filter(({ status }) => status === "fulfilled").length, 1);
   } finally {
     rmSync(dataDir, { recursive: true, force: true });
   }

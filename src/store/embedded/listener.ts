@@ -1,10 +1,9 @@
 import { once } from "node:events";
 import { rm, stat } from "node:fs/promises";
-import { createServer, type Server as NetServer } from "node:net";
+import { connect, createServer, type Server as NetServer } from "node:net";
 import { dirname } from "node:path";
 import type { ConnectionInjector } from "@grpc/grpc-js";
 import { withValidAuthority } from "./authority.ts";
-import { isListening } from "./directory-lock.ts";
 
 /** One address that clients connect to. */
 export interface Listener {
@@ -54,6 +53,18 @@ async function makeWay(path: string): Promise<void> {
   const left = await stat(path).catch(() => undefined);
   if (left && !left.isSocket()) throw new Error(`${path} is there already and is no socket; choose another path`);
   await rm(path, { force: true });
+}
+
+/** Whether a process listens on the Unix socket `path`; false also for a socket that a dead one left. */
+function isListening(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
 }
 
 /** Its connections are ended by the gRPC server that they were given to. */

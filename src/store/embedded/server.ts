@@ -1,11 +1,10 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { makeDirectories } from "../../kernel/index.ts";
+import { lockFile, makeDirectories } from "../../kernel/index.ts";
 import { EtcdError } from "../errors.ts";
 import { services } from "../etcdserverpb/services.ts";
 import type { Log } from "../log.ts";
-import { DirectoryLock } from "./directory-lock.ts";
 import { Engine } from "./engine.ts";
 import { type Listener, listen } from "./listener.ts";
 import { implement } from "./services.ts";
@@ -30,6 +29,9 @@ export interface EmbeddedServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Held by the server that uses the directory; a file, so that every PID and network namespace sees it. */
+const LOCK = "server.lock";
+
 const SERVER_OPTIONS = {
   // etcd's limit for a request is 1.5 MiB and its transport's half a MiB more.
   "grpc.max_receive_message_length": 2 * 1024 * 1024,
@@ -51,8 +53,8 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
   try {
     if (options.listen.length === 0) throw new Error("no address to listen on was given");
     makeDirectories(dataDir, 0o700);
-    const lock = await DirectoryLock.acquire(dataDir);
-    undo.push(() => lock.release());
+    const lock = await lockFile(join(dataDir, LOCK), { timeoutMs: 0, holder: "another store server" });
+    undo.push(async () => lock[Symbol.dispose]());
     const engine = await Engine.open({
       dataDir,
       historyChanges: options.historyChanges ?? 10_000,
