@@ -40,16 +40,28 @@ export class NetlinkSocket implements NetlinkTransport {
 
   private constructor(protocol: number) {
     this.#fd = check(socket(AF_NETLINK, SOCK_RAW_CLOEXEC_NONBLOCK, protocol), "open a netlink socket");
+  }
+
+  /** @param prepare what else has to succeed; the socket is closed when it throws */
+  static open(protocol: number, ns?: NetNs, prepare: (socket: NetlinkSocket) => void = () => {}): NetlinkSocket {
+    const make = (): NetlinkSocket => new NetlinkSocket(protocol);
+    const opened = ns ? inNs(ns, make) : make();
+    try {
+      opened.#bind();
+      prepare(opened);
+      return opened;
+    } catch (error) {
+      opened.close();
+      throw error;
+    }
+  }
+
+  #bind(): void {
     const address = new Uint8Array(SOCKADDR_NL_LENGTH);
     address[0] = AF_NETLINK;
     check(bind(this.fd, address, address.length), "bind a netlink socket");
     // Kernels before 4.12 and 4.20 lack one or the other: errors are then mere errnos, filters are then ours alone.
     for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) this.setOption(option, 1);
-  }
-
-  static open(protocol: number, ns?: NetNs): NetlinkSocket {
-    const make = (): NetlinkSocket => new NetlinkSocket(protocol);
-    return ns ? inNs(ns, make) : make();
   }
 
   /** -1 once it is closed, so that a number that somebody else got meanwhile is never used. */

@@ -78,9 +78,7 @@ export class Rtnl implements Disposable {
 
   /** In `ns`, or where this thread is. */
   static open(ns?: NetNs): Rtnl {
-    const socket = NetlinkSocket.open(NETLINK_ROUTE, ns);
-    socket.setReceiveBuffer(1024 * 1024);
-    return new Rtnl(socket);
+    return new Rtnl(NetlinkSocket.open(NETLINK_ROUTE, ns, (socket) => socket.setReceiveBuffer(1024 * 1024)));
   }
 
   /**

@@ -29,10 +29,11 @@ export function watchRtnl(
   options: WatchRtnlOptions = {},
 ): Disposable {
   const wanted = new Set(options.of ?? EVERYTHING);
-  const socket = NetlinkSocket.open(NETLINK_ROUTE, ns);
-  socket.setReceiveBuffer(options.receiveBufferBytes ?? 4 * 1024 * 1024);
-  for (const group of new Set([...wanted].flatMap((of) => RTNLGRP[of])))
-    check(socket.setOption(NETLINK_ADD_MEMBERSHIP, group), "join rtnetlink group", String(group));
+  const socket = NetlinkSocket.open(NETLINK_ROUTE, ns, (opened) => {
+    opened.setReceiveBuffer(options.receiveBufferBytes ?? 4 * 1024 * 1024);
+    for (const group of new Set([...wanted].flatMap((of) => RTNLGRP[of])))
+      check(opened.setOption(NETLINK_ADD_MEMBERSHIP, group), "join rtnetlink group", String(group));
+  });
 
   const lost = (): void => {
     discardQueued(socket);
