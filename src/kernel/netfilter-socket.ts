@@ -70,13 +70,17 @@ export class NetfilterSocket implements Disposable {
    * kernel has answered when send() returns, and goes on with a dump as it is read: there is nothing to wait for.
    */
   ask(request: Request, what: string, onMessage: (message: Message) => void = () => {}): number {
-    const bytes = encodeBatch([request], this.#sequence++);
+    const sequence = this.#sequence;
+    this.#sequence = sequence === 0xffff_ffff ? 1 : sequence + 1;
+    const bytes = encodeBatch([request], sequence);
     check(send(this.fd, bytes, bytes.length, 0), what);
     for (;;) {
       const messages = this.receive();
       if (messages === "none") return 0;
       if (messages === "lost") return ENOBUFS;
       for (const message of messages) {
+        // The late answer to a question that failed half-way.
+        if (message.seq !== sequence) continue;
         if (message.type === NLMSG_DONE) return 0;
         if (message.type === NLMSG_ERROR) return errnoOf(message);
         onMessage(message);
