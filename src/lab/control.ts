@@ -1,6 +1,7 @@
 // The control socket: one request a connection, progress lines, then a result or an error. The folder it lies in is
 // the user's alone (0700), and so is the socket.
-import { chmodSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { connect, createServer, type Server } from "node:net";
 import { codeOf, LabError, LabRefusal, reasonOf } from "./errors.ts";
 import { readLines, writeLine } from "./json-lines.ts";
@@ -28,11 +29,16 @@ export async function serveControl(path: string, handle: ControlHandler): Promis
       );
     });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(path, resolve);
-  });
-  chmodSync(path, 0o600);
+  // bind() is in listen() itself, so that the file never exists with wider permissions.
+  const umask = process.umask(0o177);
+  try {
+    server.listen(path);
+  } finally {
+    process.umask(umask);
+  }
+  await once(server, "listening");
+  // accept() failed, for want of descriptors: that client is turned away, and nobody else.
+  server.on("error", () => {});
   return server;
 }
 
