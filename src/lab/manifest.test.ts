@@ -68,16 +68,15 @@ test("readWorkload names the file, the document and what to do", () => {
   });
   assert.throws(() => read(`${POD("a")}---\n${POD("b")}  bad: [`), { message: /shop\.yaml document 2/ });
   assert.throws(() => read(POD("a").replace("kind: Pod", "kind: Pot")), { message: /shop\.yaml document 1.*"Pot"/ });
-  assert.throws(
-    () =>
-      readWorkload(
-        [POD("a"), POD("a")].map((text, i) => ({ name: `${i}.yaml`, text })),
-        2,
-      ),
-    {
-      message: /two manifests have it/,
-    },
-  );
+  const inTwoFiles = (text: string): void =>
+    void readWorkload(
+      ["1.yaml", "2.yaml"].map((name) => ({ name, text })),
+      2,
+    );
+  assert.throws(() => inTwoFiles(POD("a")), { message: /two manifests have it/ });
+  assert.throws(() => inTwoFiles(SERVICE("s", "ports: [{ port: 80 }]")), {
+    message: /^Cannot run Service default\/s: it has the name default\/s twice$/,
+  });
 });
 
 test("readWorkload says in one line where a file is no YAML", () => {
