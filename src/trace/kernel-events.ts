@@ -4,6 +4,7 @@ import { type Hop, ipOf, openEnvelope } from "../model/index.ts";
 import type { ProbeMatch } from "./probe.ts";
 
 const ETH_HEADER = 14;
+/** The outer Ethernet, IP, UDP and VXLAN headers together, by the underlay's family. */
 const VXLAN_HEADERS = { 4: 50, 6: 70 };
 /** A tracepoint lies a few microseconds beside the tap; a CPU that was taken away in between makes it more. */
 const SLACK_NS = 2_000_000n;
@@ -32,7 +33,8 @@ export function lengthFilter({ protocol, requestBytes, replyBytes }: ProbeMatch)
     ([4, 6] as const).flatMap((family) =>
       transports.flatMap((transport) => {
         const packet = (family === 4 ? 20 : 40) + transport + size;
-        return [packet, packet + ETH_HEADER, packet + VXLAN_HEADERS[4], packet + ETH_HEADER + VXLAN_HEADERS[4]];
+        const bare = [packet, packet + VXLAN_HEADERS[4], packet + VXLAN_HEADERS[6]];
+        return bare.flatMap((length) => [length, length + ETH_HEADER]);
       }),
     ),
   );
