@@ -1,6 +1,6 @@
 // CNI calls for the agent's node. All kernel work is synchronous and so one call's at a time; what is waited for (a
 // lock, somebody else's IPAM plugin, a device's end) another call may use. Calls for one container keep their order.
-import { rmSync } from "node:fs";
+import { lstatSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import type { BaseLogger } from "pino";
@@ -25,14 +25,14 @@ const MAX_CONNECTIONS = 1024;
 
 /**
  * Serves the tiny client until disposed; then the calls under way are finished first. A dead agent's socket is taken
- * over. @throws when another process serves it
+ * over. @throws when another process serves it, or something else is there
  */
 export async function startCniServer(options: CniServerOptions): Promise<AsyncDisposable> {
   const { socketPath } = options;
   makeDirectories(dirname(socketPath), 0o700);
   if (await isServed(socketPath))
     throw new Error(`Cannot listen on ${socketPath}: another agent does; stop it, or give --cni-socket another path`);
-  rmSync(socketPath, { force: true });
+  removeDeadSocket(socketPath);
   const calls = new Calls(options);
   const server = createServer({ allowHalfOpen: true }, (socket) => calls.take(socket));
   server.maxConnections = MAX_CONNECTIONS;
@@ -59,6 +59,16 @@ async function isServed(path: string): Promise<boolean> {
       else reject(new Error(`Cannot listen on ${path}: ${e.message}`, { cause: e }));
     });
   });
+}
+
+/** Nothing but a socket is taken away: a mistyped path may name anything. */
+function removeDeadSocket(path: string): void {
+  const left = lstatSync(path, { throwIfNoEntry: false });
+  if (left && !left.isSocket())
+    throw new Error(
+      `Cannot listen on ${path}: it is there already and is no socket; remove it, or give --cni-socket another path`,
+    );
+  rmSync(path, { force: true });
 }
 
 /** bind() is in listen() itself, so that the file never exists with wider permissions. */
