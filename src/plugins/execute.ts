@@ -23,6 +23,8 @@ export interface Execution {
 }
 
 const TIMEOUT_MS = 60_000;
+/** Of stdout and stderr together. A result is some kilobytes; whoever writes more has gone astray. */
+const MAX_OUTPUT_BYTES = 8 * 1024 * 1024;
 
 /** Executes somebody else's plugin, as libcni does: found by name in CNI_PATH, the whole environment handed on. */
 export async function executePlugin(execution: Execution): Promise<Result> {
@@ -78,14 +80,34 @@ function run(file: string, { env, stdin }: Execution): Promise<Ended> {
       killSignal: "SIGKILL",
     });
     const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
-    child.stdout.on("data", (data: Buffer) => stdout.push(data));
-    child.stderr.on("data", (data: Buffer) => stderr.push(data));
+    let bytes = 0;
+    const collect = (parts: Buffer[], data: Buffer): void => {
+      bytes += data.length;
+      if (bytes <= MAX_OUTPUT_BYTES) {
+        parts.push(data);
+        return;
+      }
+      child.kill("SIGKILL");
+      // Its children may hold the pipes open and go on writing.
+      child.stdout.destroy();
+      child.stderr.destroy();
+    };
+    child.stdout.on("data", (data: Buffer) => collect(stdout, data));
+    child.stderr.on("data", (data: Buffer) => collect(stderr, data));
     child.on("error", (cause) =>
       reject(new CniError(CNI_ERROR.io, `Cannot execute plugin ${file}: ${cause.message}`, { cause })),
     );
-    child.on("close", (code, signal) =>
-      resolve({ code, signal, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() }),
-    );
+    child.on("close", (code, signal) => {
+      if (bytes <= MAX_OUTPUT_BYTES)
+        resolve({ code, signal, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() });
+      else
+        reject(
+          new CniError(
+            CNI_ERROR.io,
+            `Cannot read the answer of plugin ${file}: it wrote more than ${MAX_OUTPUT_BYTES} bytes and was ended`,
+          ),
+        );
+    });
     child.stdin.on("error", () => {}); // it may end without reading its configuration
     child.stdin.end(stdin);
   });
