@@ -1,17 +1,12 @@
-import { readFileSync } from "node:fs";
 import type { IpFamily } from "../formats/netip/index.ts";
-import { readSysctl, writeSysctl } from "../kernel/index.ts";
+import { hasCapability, readSysctl, writeSysctl } from "../kernel/index.ts";
 import { AgentError } from "./errors.ts";
-
-// include/uapi/linux/capability.h
-const CAP_NET_ADMIN = 12n;
 
 const FORWARDING = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
 
 /** @throws {AgentError} when this process may not configure the network */
-export function requireNetAdmin(status: string = readFileSync("/proc/self/status", "utf8")): void {
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
-  if (effective !== undefined && (BigInt(`0x${effective}`) >> CAP_NET_ADMIN) & 1n) return;
+export function requireNetAdmin(status?: string): void {
+  if (hasCapability("CAP_NET_ADMIN", status)) return;
   throw new AgentError(
     "Cannot configure this node's network: the process lacks CAP_NET_ADMIN; run it as root, or grant the capability " +
       "(AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW in a systemd unit, securityContext.capabilities in Kubernetes)",

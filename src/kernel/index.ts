@@ -5,6 +5,7 @@
  * watches is synchronous: the kernel does netlink work inside send(), so there is nothing to wait for. What was found to
  * go wrong at this border, and which test holds it, is in docs/adr/0001-koffi.md.
  */
+export { hasCapability } from "./capability.ts";
 export * from "./capture.ts";
 export * from "./clock.ts";
 export * from "./conntrack.ts";

@@ -2,6 +2,7 @@
 // of a process. The programs are used instead of the system calls because a process of many threads, which Node is,
 // may not enter a PID, mount or user namespace, and because exec'ing a small program is cheaper than starting Node.
 import { readdirSync, readFileSync } from "node:fs";
+import { hasCapability } from "./capability.ts";
 
 export type NamespaceKind = "mount" | "net" | "uts" | "ipc" | "pid" | "user";
 
@@ -55,9 +56,7 @@ function statFields(pid: number | string): string[] | undefined {
 
 /** Whether this process may make namespaces without a user namespace: CAP_SYS_ADMIN, which root in a container may lack. */
 export function isPrivileged(): boolean {
-  const CAP_SYS_ADMIN = 21n;
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
-  return ((BigInt(`0x${effective}`) >> CAP_SYS_ADMIN) & 1n) === 1n;
+  return hasCapability("CAP_SYS_ADMIN");
 }
 
 /** The children of a process, oldest first. */
