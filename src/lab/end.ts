@@ -42,12 +42,27 @@ function killInit(processes: LabProcesses | undefined): void {
 
 /** Waits for the lock that the lab's outermost process holds to its end, and takes the folder away under it. */
 async function untilGone(dir: StateDir): Promise<void> {
-  const child = spawn("flock", ["--timeout", "10", dir.path, "rm", "-rf", dir.path], {
+  if (!(await removeUnderLock(dir, "--timeout=10")))
+    throw new LabError(`end the lab ${JSON.stringify(dir.name)}`, { reason: "its processes do not end" });
+}
+
+/** Takes the folder of a lab that has ended away, unless the next lab of that name has it already. */
+export async function removeStateDir(dir: StateDir): Promise<void> {
+  await removeUnderLock(dir, "--nonblock");
+}
+
+/**
+ * Whoever held the lock before may have removed the folder, and the next lab have made it anew: what is locked is looked
+ * at again. @returns whether it was removed
+ */
+async function removeUnderLock(dir: StateDir, wait: string): Promise<boolean> {
+  const script = 'cd / && exec 9<"$1/" && flock "$2" 9 && [ "$1" -ef /proc/self/fd/9 ] && rm -rf "$1"';
+  const child = spawn("sh", ["-c", script, "podpath-lab", dir.path, wait], {
     env: childEnvironment(),
     stdio: "ignore",
   });
   const [code] = (await once(child, "exit")) as [number | null];
-  if (code !== 0) throw new LabError(`end the lab ${JSON.stringify(dir.name)}`, { reason: "its processes do not end" });
+  return code === 0 || !existsSync(dir.path);
 }
 
 export function processesFile(dir: StateDir): string {

@@ -6,7 +6,7 @@
 // dies: process 1, which only waits for it (and reaps orphans), ends. With the last process the namespaces go, and with
 // them every device, rule and mount: none of the three needs to be able to clean up.
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, existsSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import {
@@ -18,7 +18,7 @@ import {
   processId,
   unshareArgv,
 } from "../kernel/index.ts";
-import { askToEnd } from "./end.ts";
+import { askToEnd, removeStateDir } from "./end.ts";
 import { LabError, LabNameTaken } from "./errors.ts";
 import { readLines, writeLine } from "./json-lines.ts";
 import type { FromSupervisor, LabInfo, LabProcesses, LabSpec, Progress, ToSupervisor } from "./messages.ts";
@@ -74,7 +74,7 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
   signal.addEventListener("abort", abort);
   try {
     const info = await untilReady(options, child, lifeline, exited, logFile);
-    const ended = exited.then(() => rmSync(dir.path, { recursive: true, force: true }));
+    const ended = exited.then(() => removeStateDir(dir));
     return {
       info,
       end: async (onProgress) => {
@@ -88,7 +88,7 @@ export async function launch(options: LaunchOptions): Promise<Launched> {
     kill(child);
     const code = await exited;
     if (code === EXIT_LOCKED) throw new LabNameTaken(spec.name);
-    rmSync(dir.path, { recursive: true, force: true });
+    await removeStateDir(dir);
     throw error;
   } finally {
     signal.removeEventListener("abort", abort);
