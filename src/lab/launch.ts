@@ -176,9 +176,14 @@ function kill(child: ChildProcess): void {
 }
 
 function detach(child: ChildProcess, lifeline: Duplex): Promise<void> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
+    const died = (): void =>
+      reject(new LabError("leave the lab running", { reason: "its supervisor ended meanwhile" }));
+    if (lifeline.destroyed) return died();
+    lifeline.once("close", died);
     readLines<FromSupervisor>(lifeline, ({ type }) => {
       if (type !== "detached") return;
+      lifeline.off("close", died);
       child.unref();
       lifeline.destroy();
       resolve();
