@@ -11,6 +11,10 @@ import type { RunningContainer } from "./runtime/container.ts";
 import { podKey, type RunningPod } from "./runtime/pod.ts";
 import type { StateDir } from "./state-dir.ts";
 import { STORE_ENDPOINT, type StoreKind } from "./store-node.ts";
+import { until } from "./wait.ts";
+
+/** Longer than any pause before a restart, and an agent's start. A signal that ends nothing is told so. */
+const BACK_WITHIN_MS = 60_000;
 
 export interface ClusterParts {
   readonly dir: StateDir;
@@ -80,9 +84,21 @@ export class Cluster {
         reason: "there is no such process",
         advice: `there are ${daemons.map((each) => each.name).join(", ")}`,
       });
-    const back = daemon.nextReady();
+    let isBack = false;
+    const back = daemon.nextReady().then(() => {
+      isBack = true;
+    });
     daemon.kill(signal);
-    if (wait) await back;
+    if (!wait) return;
+    await until({
+      what: `see ${name} ready again after ${signal}`,
+      deadlineMs: BACK_WITHIN_MS,
+      isThere: () => isBack,
+      subscribe: (onChange) => {
+        void back.then(onChange);
+        return { [Symbol.dispose]: () => {} };
+      },
+    });
   }
 
   async deletePod(key: string): Promise<void> {
