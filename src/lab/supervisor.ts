@@ -22,6 +22,8 @@ export function runSupervisor(path: string, rootless: boolean, programs: LabProg
   const lifeline = new Socket({ fd: LIFELINE_FD, readable: true, writable: true });
   const say = (message: FromSupervisor): void => writeLine(lifeline, message);
   // Whoever started us and has not let go is gone: the lab was not meant to outlive it.
+  // exit(), here and below: daemons, sockets and watches would keep the event loop, and this process, going for ever; all
+  // that is still to be cleaned up goes with the namespaces.
   lifeline.on("close", () => process.exit(1));
   lifeline.on("error", () => {});
   readLines<ToSupervisor>(lifeline, (message) => {
