@@ -1,7 +1,6 @@
 // Builds everything: tsc --build checks each folder against the references it declares, then esbuild makes the
 // one-file CNI plugin that runs where no node_modules are.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -13,10 +12,6 @@ export function build() {
     stdio: "inherit",
   });
   if (tsc.status !== 0) return tsc.status ?? 1;
-  return existsSync(new URL("bundle.mjs", import.meta.url)) ? bundle() : 0;
-}
-
-function bundle() {
   return spawnSync(process.execPath, ["scripts/bundle.mjs"], { cwd: root, stdio: "inherit" }).status ?? 1;
 }
 
