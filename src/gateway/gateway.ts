@@ -63,7 +63,7 @@ export class Gateway {
       ...(nodeName === undefined ? {} : { nodeName }),
       ...(egress ? { egress } : {}),
     };
-    this.#tables = families.map((family) => ({ family, table: new KernelTable(nft, ns) }));
+    this.#tables = families.map((family) => ({ family, table: new KernelTable({ nft, ns, log }) }));
     this.#objects = new StoredObjects(this.#prefix, (key, reason) =>
       log.warn({ key, reason }, "a stored Service or EndpointSlice cannot be used and is passed over"),
     );

@@ -1,23 +1,39 @@
 import { networkInterfaces } from "node:os";
-import { type IpAddress, parseIp } from "../formats/netip/index.ts";
-import { Conntrack, inNs, isNotFound, type NetNs, type Nft } from "../kernel/index.ts";
+import type { BaseLogger } from "pino";
+import { type IpAddress, type IpFamily, parseIp } from "../formats/netip/index.ts";
+import type { ConntrackEntry } from "../formats/netlink/index.ts";
+import { Conntrack, inNs, isNotFound, isUnsupported, type NetNs, type Nft } from "../kernel/index.ts";
 import { placeOf } from "./layout.ts";
 import type { GatewayState } from "./plan.ts";
 import { gatewayRuleset, gatewayUpdate } from "./ruleset.ts";
 import { staleUdpFlows } from "./udp.ts";
 
+export interface KernelTableOptions {
+  readonly nft: Pick<Nft, "apply" | "list">;
+  /** The namespace that `nft` is of, when it is not this process's own. */
+  readonly ns?: NetNs | undefined;
+  readonly log: Pick<BaseLogger, "warn">;
+  /** Default: that of `ns`. */
+  readonly openConntrack?: () => Pick<Conntrack, "list" | "delete"> & Disposable;
+}
+
 /** `table <family> podpath-gateway` of one namespace, and what it is known to hold. */
 export class KernelTable {
-  readonly #nft: Nft;
+  readonly #nft: Pick<Nft, "apply" | "list">;
   readonly #ns: NetNs | undefined;
+  readonly #log: Pick<BaseLogger, "warn">;
+  readonly #openConntrack: () => Pick<Conntrack, "list" | "delete"> & Disposable;
   /** What the kernel holds; undefined when that is not known. */
   #held: GatewayState | undefined;
-  /** What it held last: flows of its Services may still be there. */
+  /** What it held when stale flows were last forgotten: others of its Services may still be there. */
   #last: GatewayState | undefined;
+  #saidMissing = false;
 
-  constructor(nft: Nft, ns: NetNs | undefined) {
+  constructor({ nft, ns, log, openConntrack = () => Conntrack.open(ns) }: KernelTableOptions) {
     this.#nft = nft;
     this.#ns = ns;
+    this.#log = log;
+    this.#openConntrack = openConntrack;
   }
 
   /** Whether there is such a table, ours or a predecessor's. @throws {NftError} */
@@ -39,7 +55,9 @@ export class KernelTable {
 
   /**
    * Makes the table hold `wanted`, in one transaction: the differences, or all of it when what it holds is not known.
+   * Then forgets the flows that `wanted` would not have made; when that fails, the next writing tries it again.
    * @throws {NftError} and then nothing has changed
+   * @throws {SyscallError} and then stale flows may be left
    */
   write(wanted: GatewayState): "full" | "partial" | "unchanged" {
     const held = this.#held;
@@ -57,10 +75,24 @@ export class KernelTable {
   #forgetStaleFlows(wanted: GatewayState): void {
     const local = new Set(localAddresses(this.#ns));
     const isStale = staleUdpFlows(this.#last, wanted, (ip) => local.has(ip));
+    if (isStale) this.#forgetFlows(wanted.family, isStale);
     this.#last = wanted;
-    if (!isStale) return;
-    using conntrack = Conntrack.open(this.#ns);
-    for (const entry of conntrack.list(wanted.family, isStale)) conntrack.delete(entry);
+  }
+
+  #forgetFlows(family: IpFamily, isStale: (entry: ConntrackEntry) => boolean): void {
+    try {
+      using conntrack = this.#openConntrack();
+      for (const entry of conntrack.list(family, isStale)) conntrack.delete(entry);
+    } catch (error) {
+      if (!isUnsupported(error)) throw error;
+      // The table is in force all the same, and no retry would find the kernel changed.
+      if (!this.#saidMissing)
+        this.#log.warn(
+          { err: error },
+          "UDP flows keep the endpoint they have, even one that is gone: load the kernel module nf_conntrack_netlink",
+        );
+      this.#saidMissing = true;
+    }
   }
 }
 

@@ -4,6 +4,8 @@ import { NetfilterSocket } from "./netfilter-socket.ts";
 import { check } from "./sys.ts";
 
 const ENOENT = 2;
+const EINVAL = 22;
+const EOPNOTSUPP = 95;
 
 /** The connection tracking table of one network namespace. */
 export class Conntrack implements Disposable {
@@ -17,7 +19,10 @@ export class Conntrack implements Disposable {
     return new Conntrack(new NetfilterSocket(ns));
   }
 
-  /** The entries that `wanted` says yes to. The table changes under the listing, which the kernel allows. */
+  /**
+   * The entries that `wanted` says yes to. The table changes under the listing, which the kernel allows.
+   * @throws {SyscallError} which isUnsupported() when the kernel has no ctnetlink
+   */
   list(family: IpFamily, wanted: (entry: ConntrackEntry) => boolean = () => true): ConntrackEntry[] {
     const entries: ConntrackEntry[] = [];
     const what = `list IPv${family} connections`;
@@ -25,7 +30,8 @@ export class Conntrack implements Disposable {
       const entry = decodeConntrack(message);
       if (entry && wanted(entry)) entries.push(entry);
     });
-    check(-errno, what);
+    // A netlink subsystem that is not there is EINVAL to nfnetlink; a listing has nothing else that could be invalid.
+    check(errno === EINVAL ? -EOPNOTSUPP : -errno, what);
     return entries;
   }
 
