@@ -18,6 +18,7 @@ import { Datapath } from "./datapath.ts";
 import { AgentError } from "./errors.ts";
 import { chooseInterface, describeInterface, type InterfaceOptions } from "./external-interface.ts";
 import { LeaseFeed } from "./lease-feed.ts";
+import { removeUnwantedTables } from "./leftovers.ts";
 import { ReconcileLoop } from "./loop.ts";
 import type { AgentOptions } from "./options.ts";
 import { keepMasquerade, masqueradeConfig, subnetEnv } from "./own-subnet.ts";
@@ -107,12 +108,15 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
     if (undo) made.push("turn forwarding off again", undo);
   }
   const nft = openNft(start);
-  if (nft && (options.ipMasq || options.iptablesForwardRules))
-    keepMasquerade(masqueradeConfig(network, own, options), { nft, log, made, open });
+  const wantsMasquerade = options.ipMasq || options.iptablesForwardRules;
+  if (nft && wantsMasquerade) keepMasquerade(masqueradeConfig(network, own, options), { nft, log, made, open });
   if (options.cniSocket) await startCni(options.cniSocket, start);
   writeSubnetFile(options.subnetFile, subnetEnv(network, own, backend.mtuBytes(external), options));
 
   const gateway = nft && options.gateway ? newGateway(nft, network, start) : undefined;
+  // Last, because a start that fails could not bring them back.
+  const kept = (isWanted: boolean): IpFamily[] => (isWanted ? familiesOf(network) : []);
+  removeUnwantedTables({ masquerade: kept(wantsMasquerade), gateway: kept(options.gateway) }, nft, log);
   const { ready, ...about } = describe(options, external, backend, own);
   return {
     report: { ready, ...about },

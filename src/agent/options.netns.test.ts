@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { NETWORK_CONFIG, TestCluster, type TestNode } from "./testing/cluster.ts";
+import { CONFIG_KEY, NETWORK_CONFIG, TestCluster, type TestNode } from "./testing/cluster.ts";
 import { Flow } from "./testing/flow.ts";
 
 const skip = process.getuid?.() === 0 ? false : "needs root: it makes network namespaces";
@@ -73,6 +73,35 @@ describe("the network config and the options of podpath agent", { skip }, () => 
     await cluster.startAgent(node, ...args).ready;
     assert.equal(node.run("nft list ruleset"), "");
     assert.match(readFileSync(node.subnetFile, "utf8"), /^FLANNEL_IPMASQ=false$/m);
+  });
+
+  it("a restart removes the tables that are not wanted any more, and nobody else's", async () => {
+    const ipv6 = { EnableIPv6: true, IPv6Network: "2001:cafe:42::/56" };
+    await using cluster = await TestCluster.start({ ...NETWORK_CONFIG, ...ipv6 });
+    const node = cluster.addNode(1);
+    const tables = (): string[] => node.run("nft list tables").trim().split("\n").sort();
+    const first = cluster.startAgent(node);
+    await first.ready;
+    const all = ["table ip flannel-ipv4", "table ip podpath-gateway", "table ip6 flannel-ipv6"];
+    await node.untilNft("all tables", () => [...all, "table ip6 podpath-gateway"].every((t) => tables().includes(t)));
+    node.run("nft add table ip somebody");
+    node.run("nft add table inet podpath-gateway");
+    const others = ["table inet podpath-gateway", "table ip somebody"];
+    await first.kill("SIGKILL");
+
+    await cluster.store.put(CONFIG_KEY, JSON.stringify(NETWORK_CONFIG));
+    const second = cluster.startAgent(node);
+    await second.ready;
+    assert.deepEqual(tables(), [others[0], "table ip flannel-ipv4", "table ip podpath-gateway", others[1]]);
+    await second.kill("SIGKILL");
+
+    const third = cluster.startAgent(node, "--no-gateway");
+    await third.ready;
+    assert.deepEqual(tables(), [others[0], "table ip flannel-ipv4", others[1]]);
+    await third.kill("SIGKILL");
+
+    await cluster.startAgent(node, "--ip-masq=false", "--iptables-forward-rules=false", "--no-gateway").ready;
+    assert.deepEqual(tables(), others);
   });
 });
 

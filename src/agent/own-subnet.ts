@@ -1,7 +1,8 @@
 import type { NetworkConfig, SubnetEnv } from "../formats/flannel/index.ts";
-import { isNotFound, type Nft } from "../kernel/index.ts";
+import type { Nft } from "../kernel/index.ts";
 import { Masquerade, type MasqueradeConfig, masqueradeTables } from "../masquerade/index.ts";
 import type { Lease } from "../subnet/index.ts";
+import { hasTable } from "./leftovers.ts";
 import type { Log } from "./log.ts";
 import type { AgentOptions } from "./options.ts";
 import type { Undo } from "./undo.ts";
@@ -41,14 +42,4 @@ export function masqueradeConfig(network: NetworkConfig, own: Lease, options: Ag
     ipMasq: options.ipMasq,
     forwardRules: options.iptablesForwardRules,
   };
-}
-
-function hasTable(nft: Nft, family: string, table: string): boolean {
-  try {
-    nft.list(`list table ${family} ${table}`);
-    return true;
-  } catch (error) {
-    if (isNotFound(error)) return false;
-    throw error;
-  }
 }

@@ -1,4 +1,4 @@
-import { formatPrefix, type Prefix, prefixFamily } from "../formats/netip/index.ts";
+import { formatPrefix, type IpFamily, type Prefix, prefixFamily } from "../formats/netip/index.ts";
 import {
   type Chain,
   type Family,
@@ -47,12 +47,18 @@ export function masqueradeRuleset(config: MasqueradeConfig): string {
     .join("");
 }
 
-/** nft text that removes both tables, whether or not they are there. */
-export function masqueradeCleanup(): string {
-  return printTransaction([
-    { verb: "destroy", object: { kind: "table", family: "ip", name: FLANNEL_TABLES.ipv4 } },
-    { verb: "destroy", object: { kind: "table", family: "ip6", name: FLANNEL_TABLES.ipv6 } },
-  ]);
+/** nft text that removes the tables, both by default, whether or not they are there. */
+export function masqueradeCleanup(families: readonly IpFamily[] = [4, 6]): string {
+  return printTransaction(
+    families.map((family) => ({
+      verb: "destroy",
+      object: {
+        kind: "table",
+        family: family === 4 ? "ip" : "ip6",
+        name: family === 4 ? FLANNEL_TABLES.ipv4 : FLANNEL_TABLES.ipv6,
+      },
+    })),
+  );
 }
 
 /** `ip flannel-ipv4`, `ip6 flannel-ipv6`: the tables that `config` needs. */
