@@ -93,6 +93,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
         if (delay !== undefined) loop.trigger(delay);
       },
       () => loop.trigger(datapath.eventDelayMs),
+      { families: familiesOf(network) },
     ),
   );
   feed.listen((now) => {

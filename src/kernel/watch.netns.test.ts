@@ -38,6 +38,30 @@ const is =
     entry !== "resync" && entry.of === of && entry.change === change;
 
 describe("watchRtnl()", { skip }, () => {
+  test("tells of one family's addresses and routes alone when asked to", async () => {
+    using ns = createUnnamedNetNs();
+    using rtnl = Rtnl.open(ns);
+    rtnl.execute(nl.newLink({ name: "br", isUp: true, kind: { kind: "bridge" } }));
+    const index = rtnl.link("br")?.index ?? 0;
+    for (const [family, own, other] of [
+      [4, "10.1.0.1/24", "fd00:1::1/64"],
+      [6, "fd00:2::1/64", "10.2.0.1/24"],
+    ] as const) {
+      using watch = watching(ns, { families: [family] });
+      for (const prefix of [other, own]) rtnl.execute(nl.newAddress({ index, prefix: parsePrefix(prefix) }));
+      // The last of what is made here; the kernel keeps the order.
+      rtnl.execute(nl.newLink({ name: `end${family}`, kind: { kind: "bridge" } }));
+      const families = new Set<number>();
+      await watch.next((entry) => {
+        if (entry === "resync") return false;
+        if (entry.of === "address") families.add(entry.address.prefix.address.includes(":") ? 6 : 4);
+        if (entry.of === "route") families.add(entry.route.family);
+        return entry.of === "link" && entry.link.name === `end${family}`;
+      });
+      assert.deepEqual([...families], [family]);
+    }
+  });
+
   test("announces links, addresses, routes, neighbours, FDB entries and nexthops, coming and going", async () => {
     using ns = createUnnamedNetNs();
     using rtnl = Rtnl.open(ns);

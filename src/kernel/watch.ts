@@ -1,3 +1,4 @@
+import type { IpFamily } from "../formats/netip/index.ts";
 import { DecodeError, decodeEvent, decodeMessages, RTNLGRP, type RtnlEvent } from "../formats/netlink/index.ts";
 import { SyscallError } from "./errors.ts";
 import { NETLINK_ADD_MEMBERSHIP, NETLINK_ROUTE, NetlinkSocket } from "./netlink.ts";
@@ -9,6 +10,8 @@ export type { RtnlEvent };
 export interface WatchRtnlOptions {
   /** What to hear of; without it, of everything. */
   readonly of?: readonly RtnlEvent["of"][];
+  /** Of which addresses and routes to hear; without it, of both. The kernel announces all else without distinction. */
+  readonly families?: readonly IpFamily[];
   /** How much may queue while the event loop is busy. */
   readonly receiveBufferBytes?: number;
 }
@@ -29,9 +32,10 @@ export function watchRtnl(
   options: WatchRtnlOptions = {},
 ): Disposable {
   const wanted = new Set(options.of ?? EVERYTHING);
+  const families = options.families ?? ([4, 6] as const);
   const socket = NetlinkSocket.open(NETLINK_ROUTE, ns, (opened) => {
     opened.setReceiveBuffer(options.receiveBufferBytes ?? 4 * 1024 * 1024);
-    for (const group of new Set([...wanted].flatMap((of) => RTNLGRP[of])))
+    for (const group of new Set([...wanted].flatMap((of) => families.map((family) => RTNLGRP[of][family]))))
       check(opened.setOption(NETLINK_ADD_MEMBERSHIP, group), "join rtnetlink group", String(group));
   });
 

@@ -1,3 +1,4 @@
+import type { IpFamily } from "../../netip/index.ts";
 import * as c from "../constants.ts";
 import type { Message } from "../message.ts";
 import { type Address, decodeAddress } from "./address.ts";
@@ -18,14 +19,14 @@ export type RtnlEvent =
   | { readonly change: Change; readonly of: "fdb"; readonly fdb: FdbEntry }
   | { readonly change: Change; readonly of: "nexthop"; readonly nexthop: Nexthop };
 
-/** Which multicast groups announce what (include/uapi/linux/rtnetlink.h RTNLGRP_*). */
-export const RTNLGRP: Readonly<Record<RtnlEvent["of"], readonly number[]>> = {
-  link: [1],
-  address: [5, 9],
-  route: [7, 11],
-  neighbour: [3],
-  fdb: [3],
-  nexthop: [32],
+/** Which multicast group announces what of which family (include/uapi/linux/rtnetlink.h RTNLGRP_*); some know no family. */
+export const RTNLGRP: Readonly<Record<RtnlEvent["of"], Readonly<Record<IpFamily, number>>>> = {
+  link: { 4: 1, 6: 1 },
+  address: { 4: 5, 6: 9 },
+  route: { 4: 7, 6: 11 },
+  neighbour: { 4: 3, 6: 3 },
+  fdb: { 4: 3, 6: 3 },
+  nexthop: { 4: 32, 6: 32 },
 };
 
 /** Reads a notification; undefined for one that is none of ours. @throws {DecodeError} */
