@@ -12,12 +12,17 @@ else {
   const child = spawn(process.execPath, ["dist/cmd/podpath.js", "lab", "start", ...process.argv.slice(2)], {
     cwd: root,
     env,
-    stdio: "inherit",
+    // The channel closes when this script is killed, and the lab ends.
+    stdio: ["inherit", "inherit", "inherit", "ipc"],
   });
   // Stay until the child has cleaned up. The terminal's Ctrl-C it gets itself, and twice is no harm; a signal sent to npm
   // or to us alone it would not see.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  // npm killed: nobody passes anything on any more.
+  const npm = process.ppid;
+  const watch = setInterval(() => process.ppid === npm || child.kill("SIGTERM"), 500);
   child.on("exit", (code, signal) => {
+    clearInterval(watch);
     process.exitCode = code ?? (signal ? 1 : 0);
   });
 }

@@ -1,10 +1,15 @@
 import type { ExternalInterface } from "../backend/index.ts";
+import type { NetworkConfig } from "../formats/flannel/index.ts";
 import {
+  compareIp,
+  formatPrefix,
   type IpFamily,
   type Ipv4Address,
   type Ipv6Address,
   isIpv4,
   isIpv6,
+  lastAddress,
+  maskPrefix,
   prefixFamily,
 } from "../formats/netip/index.ts";
 import type { Address, Link } from "../formats/netlink/index.ts";
@@ -54,6 +59,25 @@ export function chooseInterface(listing: Listing, options: InterfaceOptions): { 
     `Cannot choose the interface to the other nodes: there is no IPv${family} default route; ` +
       `name one with --iface, of ${summary(listing)}`,
   );
+}
+
+/** Pods with addresses of the nodes' own network would cut the nodes off from each other. @throws {AgentError} */
+export function refuseOverlap(
+  network: NetworkConfig,
+  { name, index }: ExternalInterface,
+  addresses: readonly Address[],
+  configKey: string,
+): void {
+  for (const { prefix } of addresses.filter((address) => address.index === index)) {
+    const pool = prefixFamily(prefix) === 4 ? network.ipv4 : network.ipv6;
+    if (!pool) continue;
+    const [first, last] = [pool.subnetMin.address, lastAddress(pool.subnetMax)];
+    if (compareIp(first, lastAddress(prefix)) > 0 || compareIp(maskPrefix(prefix).address, last) > 0) continue;
+    throw new AgentError(
+      `Cannot give out subnets from ${first} to ${last}: they overlap with ${formatPrefix(prefix)}, the nodes' own network ` +
+        `on ${name}; choose another Network, or limit it by SubnetMin and SubnetMax (the network config is ${configKey} in the store)`,
+    );
+  }
 }
 
 /** The interface as it is now; undefined while it is not there. @throws {AgentError} when it can never serve */

@@ -4,8 +4,8 @@
 //   config -> interface -> backend -> leases -> device -> lease -> peers -> forwarding -> nft -> CNI -> subnet.env -> ready
 //
 // From then on the datapath belongs to the cluster: nothing undoes it, whatever becomes of this process.
-import { type Backend, type ExternalInterface, openBackend } from "../backend/index.ts";
-import { formatSubnetKey, type NetworkConfig } from "../formats/flannel/index.ts";
+import { type Backend, BackendError, type ExternalInterface, openBackend } from "../backend/index.ts";
+import { FlannelError, formatSubnetKey, type NetworkConfig } from "../formats/flannel/index.ts";
 import { formatPrefix, type IpFamily } from "../formats/netip/index.ts";
 import { Gateway } from "../gateway/index.ts";
 import { listHost } from "../host/index.ts";
@@ -16,7 +16,7 @@ import type { AgentHooks, AgentStatus, ReadyReport } from "./agent.ts";
 import { startCniServer } from "./cni-server.ts";
 import { Datapath } from "./datapath.ts";
 import { AgentError } from "./errors.ts";
-import { chooseInterface, describeInterface, type InterfaceOptions } from "./external-interface.ts";
+import { chooseInterface, describeInterface, type InterfaceOptions, refuseOverlap } from "./external-interface.ts";
 import { LeaseFeed } from "./lease-feed.ts";
 import { removeUnwantedTables } from "./leftovers.ts";
 import { ReconcileLoop } from "./loop.ts";
@@ -56,7 +56,8 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   const signal = AbortSignal.any([start.signal, stop.signal]);
 
   const subnets = new SubnetManager({ store, prefix: options.etcdPrefix, nodeName: options.nodeName, log });
-  const network = await whileTelling(start, subnets.networkConfig(signal));
+  const configKey = `${subnets.prefix}/config`;
+  const network = await whileTelling(start, subnets.networkConfig(signal)).catch((e) => blame(configKey, e));
   const rtnl = open.use("close rtnetlink", Rtnl.open());
   const interfaceOptions: InterfaceOptions = {
     iface: options.iface,
@@ -65,7 +66,8 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
     families: familiesOf(network),
   };
   const external = findInterface(rtnl, interfaceOptions, hooks);
-  const backend = openBackend({ rtnl, network, log });
+  refuseOverlap(network, external, rtnl.addresses(), configKey);
+  const backend = openBackendOf(configKey, { rtnl, network, log });
 
   const feed = new LeaseFeed(subnets, signal);
   const leases = await feed.first;
@@ -151,6 +153,20 @@ async function whileTelling<T>({ hooks, store }: StartOptions, waiting: Promise<
     return await waiting;
   } finally {
     clearInterval(timer);
+  }
+}
+
+/** An error in the config says where the config is. */
+function blame(configKey: string, error: unknown): never {
+  if (!(error instanceof FlannelError || error instanceof BackendError)) throw error;
+  throw new AgentError(`${error.message} (the network config is ${configKey} in the store)`, { cause: error });
+}
+
+function openBackendOf(configKey: string, options: Parameters<typeof openBackend>[0]): Backend {
+  try {
+    return openBackend(options);
+  } catch (error) {
+    return blame(configKey, error);
   }
 }
 

@@ -34,9 +34,18 @@ async function assertRefused(
 
 describe("podpath agent refuses with one line, and leaves nothing", { skip }, () => {
   for (const [what, config, message] of [
-    ["a config that is not JSON", "{Network:", /config/],
+    ["a config that is not JSON", "{Network:", /\/coreos\.com\/network\/config/],
     ["a config without Network", { Backend: { Type: "vxlan" } }, /Network/],
-    ["an unknown backend", { ...NETWORK_CONFIG, Backend: { Type: "pigeon" } }, /"pigeon".*vxlan/],
+    [
+      "an unknown backend",
+      { ...NETWORK_CONFIG, Backend: { Type: "pigeon" } },
+      /"pigeon".*vxlan.*\/coreos\.com\/network\/config/,
+    ],
+    [
+      "a range that overlaps with the nodes' own network",
+      { ...NETWORK_CONFIG, Network: "192.168.0.0/16" },
+      /overlap with 192\.168\.100\.11\/24/,
+    ],
     ["a range outside the network", { ...NETWORK_CONFIG, SubnetMin: "10.99.0.0" }, /SubnetMin/],
     ["an option of the wrong type", { ...NETWORK_CONFIG, Backend: { Type: "vxlan", VNI: "one" } }, /VNI/],
   ] as const)

@@ -28,6 +28,9 @@ async function startNamed({ name, ...options }: StartOptions, signal: AbortSigna
 async function start(options: StartOptions): Promise<void> {
   const interrupt = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => interrupt.abort());
+  // npm start has a channel to us: when it closes, whoever started us was killed. It alone keeps nobody alive.
+  process.once("disconnect", () => interrupt.abort());
+  process.channel?.unref();
   const launched = await startNamed(options, interrupt.signal);
   console.log(`\n${formatLab(launched.info)}\n`);
   try {

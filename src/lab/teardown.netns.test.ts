@@ -79,6 +79,20 @@ inPrivateMachine(import.meta.url, () => {
     assert.deepEqual(machineState(), before);
   });
 
+  test("lab start ends the lab when the script that started it is killed", async () => {
+    const before = machineState();
+    const script = `require("node:child_process").spawn(process.argv[1], process.argv.slice(2), {
+      stdio: ["inherit", "inherit", "inherit", "ipc"],
+    })`;
+    const running = startPodpath(["lab", "start", "--nodes", "1"], { as: [process.execPath, "-e", script] });
+    await running.said(/store.* ms/);
+    running.child.kill("SIGKILL");
+    // Its pipes are open until podpath itself has ended.
+    const { stderr } = await running.finished;
+    assert.equal(stderr, "podpath: Cannot bring the lab up: it was interrupted\n");
+    assert.deepEqual(machineState(), before);
+  });
+
   test("a lab that cannot be built leaves nothing, and says why in one line", async () => {
     const before = machineState();
     const etcd = spawnSync("which", ["etcd"], { encoding: "utf8" }).stdout.trim();

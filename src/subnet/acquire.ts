@@ -11,6 +11,12 @@ import { isSameNode, type Lease, leasesOverlap, nameOfNode, type StoredLease, su
 export const SUBNET_TTL_SECONDS: number = 24 * 60 * 60;
 const TRIES = 20;
 
+export interface ListedLeases {
+  readonly leases: readonly StoredLease[];
+  /** Their subnets, and those of keys whose values cannot be read. */
+  readonly taken: readonly Prefix[];
+}
+
 export interface Acquisition {
   readonly store: Store;
   /** `<prefix>/subnets/`. */
@@ -18,7 +24,7 @@ export interface Acquisition {
   readonly config: NetworkConfig;
   readonly attrs: LeaseAttrs;
   readonly previous: readonly Prefix[];
-  readonly list: () => Promise<StoredLease[]>;
+  readonly list: () => Promise<ListedLeases>;
   readonly random: (below: number) => number;
   readonly log: Log;
 }
@@ -26,8 +32,8 @@ export interface Acquisition {
 /** @throws {SubnetError} @throws {EtcdError} */
 export async function acquireLease(acquisition: Acquisition): Promise<Lease> {
   for (let tries = 0; tries < TRIES; tries++) {
-    const leases = await acquisition.list();
-    const lease = (await reuse(acquisition, leases)) ?? (await create(acquisition, leases));
+    const listed = await acquisition.list();
+    const lease = (await reuse(acquisition, listed.leases)) ?? (await create(acquisition, listed.taken));
     if (lease) return lease;
   }
   throw new SubnetError(
@@ -59,15 +65,14 @@ async function reuse(acquisition: Acquisition, leases: readonly StoredLease[]): 
   return putLease(acquisition, { ...lease, attrs }, kv.key, isUnchanged, kv.lease === 0n);
 }
 
-async function create(acquisition: Acquisition, leases: readonly StoredLease[]): Promise<Lease | undefined> {
+async function create(acquisition: Acquisition, taken: readonly Prefix[]): Promise<Lease | undefined> {
   const { attrs, directory } = acquisition;
-  const taken = leases.flatMap(({ lease }) => subnetsOf(lease));
   const subnets = previousSubnets(acquisition, taken) ?? newSubnets(acquisition, taken);
   const key = directory + formatSubnetKey(subnets);
   const lease = await putLease(acquisition, { ...subnets, attrs }, key, { key, target: "version", value: 0n });
   if (!lease) return undefined;
   // The transaction looked at one key; a subnet can overlap with one of another key too: of both families, say.
-  const now = await acquisition.list();
+  const { leases: now } = await acquisition.list();
   const own = now.find(({ kv }) => kv.key === key);
   const rival = now.find(
     ({ kv, lease: other }) => kv.key !== key && leasesOverlap(other, lease) && isOlder(kv, own?.kv),

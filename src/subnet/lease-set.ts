@@ -1,15 +1,17 @@
 // All leases of a network as a watch tells them: what is bad is left out, counted, and told once.
 import type { NetworkConfig } from "../formats/flannel/index.ts";
-import { formatPrefix } from "../formats/netip/index.ts";
+import { formatPrefix, type Prefix } from "../formats/netip/index.ts";
 import type { KeyValue, Log, WatchMessage } from "../store/index.ts";
 import { inFamilies, isInNetwork } from "./allocate.ts";
-import { type Lease, leasesOverlap, nameOfNode, readLease, type StoredLease, subnetsOf } from "./lease.ts";
+import { keySubnets, type Lease, leasesOverlap, nameOfNode, readLease, type StoredLease, subnetsOf } from "./lease.ts";
 
 export class LeaseSet {
   readonly #directory: string;
   readonly #log: Log;
   /** By key; the last good value of each. */
   readonly #leases = new Map<string, StoredLease>();
+  /** What stands under keys whose values cannot be read: nobody's route, and still not free. By key. */
+  readonly #unreadable = new Map<string, readonly Prefix[]>();
   /** What has been told: key and revision. */
   readonly #told = new Map<string, bigint>();
   /** How many keys and values were not leases; each change of one counts. */
@@ -23,18 +25,29 @@ export class LeaseSet {
   apply(message: WatchMessage): void {
     if (message.type === "snapshot") {
       const present = new Set(message.kvs.map(({ key }) => key));
-      for (const key of this.#leases.keys()) if (!present.has(key)) this.#leases.delete(key);
+      for (const known of [this.#leases, this.#unreadable])
+        for (const key of known.keys()) if (!present.has(key)) known.delete(key);
       for (const kv of message.kvs) this.#put(kv);
     } else
       for (const { type, kv } of message.events) {
-        if (type === "delete") this.#leases.delete(kv.key);
-        else this.#put(kv);
+        if (type === "delete") {
+          this.#leases.delete(kv.key);
+          this.#unreadable.delete(kv.key);
+        } else this.#put(kv);
       }
   }
 
   /** Whatever can be read, also what leases() would not give out. In key order. */
   all(): StoredLease[] {
     return [...this.#leases.values()].sort((a, b) => (a.kv.key < b.kv.key ? -1 : 1));
+  }
+
+  /** The subnets that somebody has a key for, whatever its value. */
+  taken(): Prefix[] {
+    return [
+      ...[...this.#leases.values()].flatMap(({ lease }) => subnetsOf(lease)),
+      ...[...this.#unreadable.values()].flat(),
+    ];
   }
 
   /** In the order they were made. Of two that overlap only the older: a route can have one owner. */
@@ -67,7 +80,9 @@ export class LeaseSet {
   #put(kv: KeyValue): void {
     try {
       this.#leases.set(kv.key, readLease(this.#directory, kv));
+      this.#unreadable.delete(kv.key);
     } catch (error) {
+      this.#unreadable.set(kv.key, keySubnets(this.#directory, kv));
       this.#tell(kv, error instanceof Error ? error.message : String(error));
     }
   }

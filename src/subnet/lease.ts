@@ -24,6 +24,15 @@ export function readLease(directory: string, kv: KeyValue): StoredLease {
   return { lease: { ...subnets, attrs: parseLeaseAttrs(kv.valueText) }, kv };
 }
 
+/** What the key alone says; nothing when it is no subnet's. */
+export function keySubnets(directory: string, { key }: KeyValue): Prefix[] {
+  try {
+    return subnetsOf(parseSubnetKey(key.slice(directory.length)));
+  } catch {
+    return [];
+  }
+}
+
 export function subnetsOf({ subnet, ipv6Subnet }: Pick<Lease, "subnet" | "ipv6Subnet">): Prefix[] {
   return [subnet, ipv6Subnet].filter((prefix) => prefix !== undefined);
 }

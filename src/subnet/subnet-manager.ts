@@ -2,10 +2,10 @@ import { randomInt } from "node:crypto";
 import { type LeaseAttrs, type NetworkConfig, parseNetworkConfig } from "../formats/flannel/index.ts";
 import { type Ipv4Address, type Prefix, parseIpv4 } from "../formats/netip/index.ts";
 import type { Log, Store } from "../store/index.ts";
-import { acquireLease } from "./acquire.ts";
+import { acquireLease, type ListedLeases } from "./acquire.ts";
 import { SubnetError } from "./errors.ts";
 import { keepLease } from "./keep.ts";
-import type { Lease, StoredLease } from "./lease.ts";
+import type { Lease } from "./lease.ts";
 import { LeaseSet } from "./lease-set.ts";
 import { Presence } from "./presence.ts";
 
@@ -134,11 +134,11 @@ export class SubnetManager {
   }
 
   /** What can be read of the leases; the rest is watch()'s to tell. */
-  async #list(): Promise<StoredLease[]> {
+  async #list(): Promise<ListedLeases> {
     const { kvs, revision } = await this.#store.list(this.#directory);
     const set = new LeaseSet(this.#directory, SILENT);
     set.apply({ type: "snapshot", kvs, revision });
-    return set.all();
+    return { leases: set.all(), taken: set.taken() };
   }
 }
 

@@ -186,6 +186,16 @@ export function subnetContract(name: string, start: () => Promise<ContractServer
       assert.deepEqual((await manager(1).acquire(attrs(1))).subnet, lease.subnet);
     });
 
+    test("a key whose value cannot be read is no lease, and its subnet is not free either", async () => {
+      await store.put(`${PREFIX}/config`, '{"Network":"10.5.0.0/24","SubnetLen":26}');
+      for (const last of [0, 64, 128, 192])
+        await store.put(`${PREFIX}/subnets/10.5.0.${last}-26`, '{"PublicIP":"192.0.2.999"}');
+      await assert.rejects(manager().acquire(attrs(1)), /all 3 subnets .* are taken/);
+      await store.delete(`${PREFIX}/subnets/10.5.0.128-26`);
+      const { subnet } = await manager().acquire(attrs(1));
+      assert.equal(subnet?.address, "10.5.0.128");
+    });
+
     test("without a config, or without an address of a family that it enables, the error says what to do", async () => {
       await store.put(`${PREFIX}/config`, '{"Network":"10.5.0.0/16","EnableIPv6":true,"IPv6Network":"fd00::/48"}');
       await assert.rejects(manager().acquire(attrs(1)), /no public IPv6 address; give it one/);
