@@ -69,7 +69,7 @@ describe("the network config and the options of podpath agent", { skip }, () => 
   it("without masquerade, forward rules and gateway no ruleset is touched", async () => {
     await using cluster = await TestCluster.start();
     const node = cluster.addNode(1);
-    const args = ["--ip-masq=false", "--iptables-forward-rules=false", "--no-gateway"];
+    const args = ["--ip-masq=false", "--iptables-forward-rules=false", "--gateway=false"];
     await cluster.startAgent(node, ...args).ready;
     assert.equal(node.run("nft list ruleset"), "");
     assert.match(readFileSync(node.subnetFile, "utf8"), /^FLANNEL_IPMASQ=false$/m);

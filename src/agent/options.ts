@@ -16,6 +16,8 @@ export interface AgentOptions {
   readonly publicIpv6?: Ipv6Address | undefined;
   readonly subnetFile: string;
   readonly ipMasq: boolean;
+  /** Masqueraded packets leave from a port chosen at random, so that two seldom want the same one. */
+  readonly ipMasqRandomFully: boolean;
   readonly iptablesForwardRules: boolean;
   /** Minutes before its end at which the lease is renewed, 1 to 1439. */
   readonly subnetLeaseRenewMargin: number;
@@ -38,6 +40,7 @@ export const DEFAULT_OPTIONS: Omit<AgentOptions, "nodeName"> = {
   iface: [],
   subnetFile: "/run/flannel/subnet.env",
   ipMasq: false,
+  ipMasqRandomFully: true,
   iptablesForwardRules: true,
   subnetLeaseRenewMargin: 60,
   gateway: true,

@@ -41,5 +41,6 @@ export function masqueradeConfig(network: NetworkConfig, own: Lease, options: Ag
     ...(network.ipv6 && own.ipv6Subnet && { ipv6: { network: network.ipv6.network, subnet: own.ipv6Subnet } }),
     ipMasq: options.ipMasq,
     forwardRules: options.iptablesForwardRules,
+    randomFully: options.ipMasqRandomFully,
   };
 }

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { test } from "node:test";
+import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const PODPATH = fileURLToPath(new URL("./podpath.js", import.meta.url));
@@ -49,4 +49,36 @@ test("podpath store logs as much as --log-level says", async () => {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+describe("flanneld", () => {
+  const dir = mkdtempSync(join(tmpdir(), "podpath-flanneld-"));
+  const flanneld = join(dir, "flanneld");
+  symlinkSync(PODPATH, flanneld);
+  after(() => rmSync(dir, { recursive: true }));
+
+  const run = (program: string, ...args: string[]): { status: number | null; stdout: string; stderr: string } => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { encoding: "utf8", env: {} });
+    return { status, stdout, stderr };
+  };
+
+  test("is podpath's agent under another name, and tells its version as Flannel's does", () => {
+    const answers = [run(flanneld, "-version"), run(PODPATH, "agent", "--version")];
+    for (const { status, stdout, stderr } of answers) {
+      assert.deepEqual([status, stdout], [0, ""]);
+      assert.match(stderr, /^\d+\.\d+\.\d+\S*\n$/);
+    }
+  });
+
+  test("tells its flags on stdout when asked", () => {
+    const { status, stdout, stderr } = run(flanneld, "-h");
+    assert.deepEqual([status, stderr], [0, ""]);
+    assert.match(stdout, /^Usage: flanneld .*--etcd-endpoints/s);
+  });
+
+  test("ends with status 1 and one line at a flag it does not know", () => {
+    const { status, stdout, stderr } = run(flanneld, "--charon-executable-path=/x");
+    assert.deepEqual([status, stdout], [1, ""]);
+    assert.equal(stderr, "podpath: unknown flag --charon-executable-path; --help lists all there are\n");
+  });
 });

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
-// The executable `podpath`. Only the sub-command that is called gets loaded.
+// The executable `podpath`, and `flanneld`, which is its agent. Only the sub-command that is called gets loaded.
 import { readFileSync } from "node:fs";
+import { basename } from "node:path";
 import { Command, CommanderError } from "commander";
 
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   lab: async () => (await import("./lab.ts")).labCommand(),
-  agent: async () => (await import("./agent.ts")).agentCommand(),
+  // Listed here; its command line is Flannel's, in Go's syntax, and not commander's to read.
+  agent: async () => new Command("agent").description("run the daemon of one node, in the place of flanneld"),
   "install-cni": async () => (await import("./cni.ts")).installCniCommand(),
   store: async () => (await import("./store.ts")).storeCommand(),
 };
@@ -14,6 +16,12 @@ async function main(argv: readonly string[]): Promise<void> {
   const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
     version: string;
   };
+  const called = basename(argv[1] ?? "");
+  const agentArgs = called === "flanneld" ? argv.slice(2) : argv[2] === "agent" ? argv.slice(3) : undefined;
+  if (agentArgs) {
+    const { agentCommand } = await import("./agent.ts");
+    return agentCommand(called === "flanneld" ? called : "podpath agent", agentArgs, version);
+  }
   const program = new Command("podpath")
     .description("A Flannel-compatible pod network for Linux that shows every hop of every packet")
     .version(version)
