@@ -151,7 +151,7 @@ test("copies that a switch floods to everybody are left out, and said", { skip }
 test("observe() opens the captures for one probe, and says what it does without", { skip }, async () => {
   const { hops, unavailable } = await observe({
     namespaces: cluster.namespaces(),
-    tracefs: false,
+    withoutTracefs: "not asked for",
     match: { protocol: "udp", request: "podpath-ping once", reply: "podpath-pong once" },
     run: () => cluster.ask("pod-a", { protocol: "udp", host: "10.244.1.3", port: 8080, text: "podpath-ping once" }),
   });

@@ -40,8 +40,8 @@ export interface Observation {
 }
 
 export interface ObserverOptions {
-  /** `false`: no tracepoints, captures only. */
-  readonly tracefs?: boolean;
+  /** Why there are to be no tracepoints, captures only; absent: try. */
+  readonly withoutTracefs?: string;
 }
 
 interface Watched extends ObservedNamespace {
@@ -68,9 +68,9 @@ export class Observer implements Disposable {
       throw error;
     }
     const trace =
-      options.tracefs === false
-        ? { available: false as const, reason: "not asked for" }
-        : openTraceInstance(TRACE_EVENTS);
+      options.withoutTracefs === undefined
+        ? openTraceInstance(TRACE_EVENTS)
+        : { available: false as const, reason: options.withoutTracefs };
     return new Observer(watched, trace);
   }
 

@@ -18,7 +18,10 @@ interface Trace {
 export async function runScenarios(request: ScenariosRequest, say: (message: FromRunner) => void): Promise<void> {
   const { info, only, protocols, columns } = request;
   const traces: Trace[] = [];
-  using observer = Observer.open(observedNamespaces(info), { tracefs: !info.rootless });
+  using observer = Observer.open(
+    observedNamespaces(info),
+    info.rootless ? { withoutTracefs: "they belong to the machine's root, and this lab is rootless" } : {},
+  );
   for (const walk of WALKS.filter(({ number }) => only.length === 0 || only.includes(number)))
     for (const protocol of protocols) {
       const plan = planScenario(walk.number, protocol, info);
