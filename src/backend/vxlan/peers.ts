@@ -1,17 +1,16 @@
 import { parseVxlanBackendData } from "../../formats/flannel/index.ts";
 import {
-  formatPrefix,
   type IpAddress,
   type IpFamily,
   type MacAddress,
   type Prefix,
   prefixContains,
-  prefixesOverlap,
   prefixFamily,
 } from "../../formats/netip/index.ts";
 import { type Route, RTN_UNICAST } from "../../formats/netlink/index.ts";
 import { RTPROT_PODPATH, type WantedPeer } from "../../host/index.ts";
 import type { Lease } from "../../subnet/index.ts";
+import { clashWithSelf, leaseName, otherBackend, type Self } from "../peer-leases.ts";
 
 /** One family's part of a peer's lease. */
 interface Vtep {
@@ -23,11 +22,8 @@ interface Vtep {
 /** The device of each family, as index. */
 export type Devices = Readonly<Partial<Record<IpFamily, number>>>;
 
-export interface PeerContext {
-  readonly own: Lease;
+export interface PeerContext extends Self {
   readonly devices: Devices;
-  /** Addresses by which this node itself is reached. */
-  readonly ownAddresses: readonly IpAddress[];
   /** With DirectRouting: the kernel's routes, to see who is reached without a router between. */
   readonly routes?: readonly Route[];
 }
@@ -35,8 +31,8 @@ export interface PeerContext {
 /** What the peer needs, or why its lease cannot be used. */
 export function wantedPeer(lease: Lease, context: PeerContext): WantedPeer | string {
   const key = leaseName(lease);
-  if (lease.attrs.backendType !== "vxlan")
-    return `its backend is ${JSON.stringify(lease.attrs.backendType)}, not vxlan`;
+  const other = otherBackend(lease, "vxlan");
+  if (other !== undefined) return other;
   const vteps: Vtep[] = [];
   try {
     vteps.push(...vtepsOf(lease, context.devices));
@@ -45,9 +41,8 @@ export function wantedPeer(lease: Lease, context: PeerContext): WantedPeer | str
   }
   if (vteps.length === 0) return "it has no subnet of a family that this node has";
   for (const vtep of vteps) {
-    if (context.ownAddresses.includes(vtep.publicIp)) return `its PublicIP ${vtep.publicIp} is this node's own`;
-    const mine = prefixFamily(vtep.subnet) === 4 ? context.own.subnet : context.own.ipv6Subnet;
-    if (mine && prefixesOverlap(mine, vtep.subnet)) return `its subnet overlaps this node's own, ${formatPrefix(mine)}`;
+    const clash = clashWithSelf(vtep, context);
+    if (clash !== undefined) return clash;
   }
   const parts = vteps.map((vtep) => vtepParts(vtep, context));
   return {
@@ -56,13 +51,6 @@ export function wantedPeer(lease: Lease, context: PeerContext): WantedPeer | str
     fdb: parts.flatMap((part) => part.fdb),
     routes: parts.flatMap((part) => part.routes),
   };
-}
-
-export function leaseName(lease: Lease): string {
-  return [lease.subnet, lease.ipv6Subnet]
-    .filter((subnet) => subnet !== undefined)
-    .map(formatPrefix)
-    .join(" ");
 }
 
 function vtepsOf(lease: Lease, devices: Devices): Vtep[] {

@@ -6,19 +6,17 @@ import {
   parseVxlanOptions,
   type VxlanOptions,
 } from "../../formats/flannel/index.ts";
-import { type IpAddress, type IpFamily, type MacAddress, type Prefix, parseIpv4 } from "../../formats/netip/index.ts";
+import type { IpAddress, IpFamily, MacAddress, Prefix } from "../../formats/netip/index.ts";
 import { deleteLink } from "../../formats/netlink/index.ts";
-import type { ActualState, WantedDevice, WantedPeer, WantedState } from "../../host/index.ts";
+import type { ActualState, WantedDevice, WantedState } from "../../host/index.ts";
 import { isNotFound } from "../../kernel/index.ts";
 import type { Lease } from "../../subnet/index.ts";
+import { familiesOf, NO_IPV4, noAddress, publicAddresses, rangesOf } from "../addresses.ts";
 import type { Backend, BackendOptions, ExternalInterface } from "../backend.ts";
-import { BackendError } from "../errors.ts";
+import { PeerLeases, selfOf } from "../peer-leases.ts";
 import { ensureVxlanDevice, OVERHEAD_BYTES, vxlanDeviceName, vxlanDeviceSpec } from "./device.ts";
 import { deriveVtepMac } from "./mac.ts";
-import { type Devices, leaseName, wantedPeer } from "./peers.ts";
-
-/** What a node without IPv4 publishes; Flannel's readers need an IPv4 address there. */
-const NO_IPV4 = parseIpv4("0.0.0.0");
+import { type Devices, wantedPeer } from "./peers.ts";
 
 /** Flannel's vxlan backend: a device `flannel.<VNI>`, and per peer an onlink route, a neighbour and an FDB entry. */
 export class VxlanBackend implements Backend {
@@ -29,15 +27,15 @@ export class VxlanBackend implements Backend {
   readonly #options: BackendOptions;
   /** Devices as they were last seen. */
   readonly #devices = new Map<IpFamily, { index: number; name: string }>();
-  /** What was said of a lease that cannot be used, so that it is said once. */
-  readonly #said = new Map<string, string>();
+  readonly #peers: PeerLeases;
 
   /** @throws {FlannelError} when the network config's options are wrong */
   constructor(options: BackendOptions) {
     const { network } = options;
     this.#options = options;
     this.#vxlan = parseVxlanOptions(network.backend);
-    this.#families = [...(network.ipv4 ? [4 as const] : []), ...(network.ipv6 ? [6 as const] : [])];
+    this.#families = familiesOf(network);
+    this.#peers = new PeerLeases(options.log);
     this.deviceNames = this.#families.map((family) => vxlanDeviceName(this.#vxlan.vni, family));
   }
 
@@ -50,15 +48,12 @@ export class VxlanBackend implements Backend {
     const previous = leases.find(({ attrs }) => attrs.backendType === this.type && isOf(attrs, external))?.attrs;
     const data = (publicIp: IpAddress, family: IpFamily): JsonObject =>
       formatVxlanBackendData({ vni: this.#vxlan.vni, vtepMac: this.#vtepMac(publicIp, family, previous) });
-    const { publicIp, publicIpv6 } = external;
-    const [hasV4, hasV6] = [this.#families.includes(4), this.#families.includes(6)];
-    if (hasV4 && !publicIp) throw noAddress(external, 4);
-    if (hasV6 && !publicIpv6) throw noAddress(external, 6);
+    const { publicIp, publicIpv6 } = publicAddresses(external, this.#families);
     return {
       backendType: this.type,
-      publicIp: hasV4 && publicIp ? publicIp : NO_IPV4,
-      ...(hasV4 && publicIp && { backendData: data(publicIp, 4) }),
-      ...(hasV6 && publicIpv6 && { publicIpv6, backendV6Data: data(publicIpv6, 6) }),
+      publicIp,
+      ...(this.#families.includes(4) && { backendData: data(publicIp, 4) }),
+      ...(publicIpv6 && { publicIpv6, backendV6Data: data(publicIpv6, 6) }),
     };
   }
 
@@ -91,28 +86,15 @@ export class VxlanBackend implements Backend {
 
   wanted(own: Lease, peers: readonly Lease[], external: ExternalInterface, actual: ActualState): WantedState {
     const context = {
-      own,
+      ...selfOf(own, external),
       devices: Object.fromEntries([...this.#devices].map(([family, { index }]) => [family, index])) as Devices,
-      ownAddresses: present([external.address, external.ipv6Address, external.publicIp, external.publicIpv6]),
       ...(this.#vxlan.directRouting && { routes: actual.routes }),
     };
-    const { ipv4, ipv6 } = this.#options.network;
     return {
       devices: [...this.#devices].map(([family, device]) => wantedDevice(family, device, own)),
-      peers: peers.flatMap((lease) => this.#usable(lease, wantedPeer(lease, context))),
-      ranges: present([ipv4?.network, ipv6?.network]),
+      peers: this.#peers.wanted(peers, (lease) => wantedPeer(lease, context)),
+      ranges: rangesOf(this.#options.network),
     };
-  }
-
-  #usable(lease: Lease, peer: WantedPeer | string): readonly WantedPeer[] {
-    const name = leaseName(lease);
-    if (typeof peer !== "string") {
-      this.#said.delete(name);
-      return [peer];
-    }
-    if (this.#said.get(name) !== peer) this.#options.log.warn({ lease: name }, `ignoring lease ${name}: ${peer}`);
-    this.#said.set(name, peer);
-    return [];
   }
 
   removeDevices(): void {
@@ -130,15 +112,4 @@ function wantedDevice(family: IpFamily, device: { index: number; name: string },
 /** Whether the lease is that of the node with these addresses. */
 function isOf(attrs: LeaseAttrs, external: ExternalInterface): boolean {
   return attrs.publicIp === NO_IPV4 ? attrs.publicIpv6 === external.publicIpv6 : attrs.publicIp === external.publicIp;
-}
-
-function noAddress(external: ExternalInterface, family: IpFamily): BackendError {
-  return new BackendError(
-    `Cannot use interface ${external.name}: it has no IPv${family} address, and the network config enables IPv${family}; ` +
-      `give it one, or name another with --iface`,
-  );
-}
-
-function present<T>(items: readonly (T | undefined)[]): T[] {
-  return items.filter((item) => item !== undefined);
 }
