@@ -73,7 +73,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   const leases = await feed.first;
   const attrs = backend.leaseAttrs(external, leases);
   const had = backend.deviceNames.some((name) => rtnl.link(name));
-  if (!had) made.push(`delete ${backend.deviceNames.join(", ")}`, () => backend.removeDevices());
+  if (!had) made.push(`undo what backend ${backend.type} made`, () => backend.removeDevices());
   backend.ensureDevices(external, attrs);
   const own = await subnets.acquire(attrs, previousSubnets(options.subnetFile));
   if (!leases.some((lease) => leaseKey(lease) === leaseKey(own)))

@@ -1,9 +1,11 @@
 import type { Backend, BackendOptions } from "./backend.ts";
 import { BackendError } from "./errors.ts";
+import { HostGwBackend } from "./host-gw/host-gw.ts";
 import { VxlanBackend } from "./vxlan/vxlan.ts";
 
 const BACKENDS: Record<string, (options: BackendOptions) => Backend> = {
   vxlan: (options) => new VxlanBackend(options),
+  "host-gw": (options) => new HostGwBackend(options),
 };
 
 /** The backend that the network config names. @throws {BackendError} when we have none of that type */
