@@ -1,3 +1,4 @@
+import { AllocBackend } from "./alloc/alloc.ts";
 import type { Backend, BackendOptions } from "./backend.ts";
 import { BackendError } from "./errors.ts";
 import { HostGwBackend } from "./host-gw/host-gw.ts";
@@ -6,6 +7,7 @@ import { VxlanBackend } from "./vxlan/vxlan.ts";
 const BACKENDS: Record<string, (options: BackendOptions) => Backend> = {
   vxlan: (options) => new VxlanBackend(options),
   "host-gw": (options) => new HostGwBackend(options),
+  alloc: (options) => new AllocBackend(options),
 };
 
 /** The backend that the network config names. @throws {BackendError} when we have none of that type */
