@@ -1,0 +1,320 @@
+// What every backend must do, whatever it is made of. Run for each of testing/subjects.ts: on links in memory by
+// backend.test.ts, and on a kernel by backend.netns.test.ts.
+import assert from "node:assert/strict";
+import { afterEach, describe, it } from "node:test";
+import { formatLeaseAttrs, type LeaseAttrs, type NetworkConfig, parseNetworkConfig } from "../formats/flannel/index.ts";
+import {
+  formatPrefix,
+  type IpFamily,
+  parseIpv4,
+  parseIpv6,
+  parsePrefix,
+  prefixFamily,
+} from "../formats/netip/index.ts";
+import {
+  deleteRoute,
+  IFA_F_NODAD,
+  newAddress,
+  newLink,
+  newRoute,
+  type Route,
+  setLink,
+} from "../formats/netlink/index.ts";
+import { type ActualState, listHost, RTPROT_PODPATH, reconcile } from "../host/index.ts";
+import { createUnnamedNetNs, type NetNs, Rtnl } from "../kernel/index.ts";
+import type { Lease } from "../subnet/index.ts";
+import { type Backend, BackendError, type ExternalInterface, openBackend } from "./index.ts";
+import { MemoryKernel } from "./testing/memory-kernel.ts";
+
+type Stack = "v4" | "dual" | "v6";
+const STACKS = ["v4", "dual", "v6"] as const;
+
+export interface BackendSubject {
+  /** `Backend` of the network config. */
+  readonly config: { readonly Type: string; readonly VNI?: number };
+  readonly deviceNames: Readonly<Partial<Record<IpFamily, string>>>;
+  /** The lease of 192.168.100.11 and fd00:100::b, to the byte. */
+  readonly leaseValues: Readonly<Record<Stack, string>>;
+  /** On an interface of 1500. */
+  readonly mtuBytes: Readonly<Record<Stack, number>>;
+  /** The lease of a peer 192.168.100.n and fd00:100::n (in hexadecimal) with the same backend. */
+  readonly peerAttrs: (n: number) => LeaseAttrs;
+  /** A peer's subnet is routed by a device of ours, by its public address, or not at all. */
+  readonly nextHop: "device" | "public" | "none";
+}
+
+const ETH0: ExternalInterface = {
+  name: "eth0",
+  index: 2,
+  mtuBytes: 1500,
+  address: parseIpv4("192.168.100.11"),
+  publicIp: parseIpv4("192.168.100.11"),
+  ipv6Address: parseIpv6("fd00:100::b"),
+  publicIpv6: parseIpv6("fd00:100::b"),
+};
+const NOTHING: ActualState = { links: [], addresses: [], routes: [], neighbours: [], fdb: [] };
+
+function networkOf(subject: BackendSubject, stack: Stack): NetworkConfig {
+  const v4 = stack === "v6" ? { EnableIPv4: false } : { Network: "10.244.0.0/16" };
+  const v6 = stack === "v4" ? {} : { EnableIPv6: true, IPv6Network: "2001:db8:42::/48" };
+  return parseNetworkConfig(JSON.stringify({ ...v4, ...v6, Backend: subject.config }));
+}
+
+/** Node n's lease: 10.244.n.0/24 and 2001:db8:42:n::/64, as far as the stack has them. */
+function leaseOf(n: number, attrs: LeaseAttrs, stack: Stack): Lease {
+  return {
+    ...(stack !== "v6" && { subnet: parsePrefix(`10.244.${n}.0/24`) }),
+    ...(stack !== "v4" && { ipv6Subnet: parsePrefix(`2001:db8:42:${n}::/64`) }),
+    attrs,
+  };
+}
+
+function subnetsOf(lease: Lease): string[] {
+  return [lease.subnet, lease.ipv6Subnet].flatMap((subnet) => (subnet ? [formatPrefix(subnet)] : []));
+}
+
+function logger(): {
+  lines: string[];
+  log: Record<"debug" | "info" | "warn" | "error", (f: object, m: string) => void>;
+} {
+  const lines: string[] = [];
+  const say = (_: object, message: string): void => {
+    lines.push(message);
+  };
+  return { lines, log: { debug: say, info: say, warn: say, error: say } };
+}
+
+/** The part that needs no kernel. */
+export function backendContract(subject: BackendSubject): void {
+  const { Type: type } = subject.config;
+  const open = (stack: Stack): { kernel: MemoryKernel; backend: Backend; lines: string[] } => {
+    const kernel = new MemoryKernel();
+    const { lines, log } = logger();
+    return { kernel, lines, backend: openBackend({ rtnl: kernel, network: networkOf(subject, stack), log }) };
+  };
+  const start = (stack: Stack): ReturnType<typeof open> & { own: Lease } => {
+    const opened = open(stack);
+    const attrs = opened.backend.leaseAttrs(ETH0, []);
+    opened.backend.ensureDevices(ETH0, attrs);
+    return { ...opened, own: leaseOf(1, attrs, stack) };
+  };
+  const peer = (n: number, stack: Stack): Lease => leaseOf(n, subject.peerAttrs(n), stack);
+
+  describe(`backend contract: ${type}`, () => {
+    it("is called as the network config calls it, in any case", () => {
+      const network = networkOf({ ...subject, config: { ...subject.config, Type: type.toUpperCase() } }, "v4");
+      assert.equal(openBackend({ rtnl: new MemoryKernel(), network, ...logger() }).type, type);
+    });
+
+    for (const stack of STACKS) {
+      it(`${stack}: publishes the lease that Flannel does, byte for byte`, () => {
+        assert.equal(formatLeaseAttrs(open(stack).backend.leaseAttrs(ETH0, [])), subject.leaseValues[stack]);
+      });
+
+      it(`${stack}: has Flannel's devices, makes them once, and undoes what it made however often`, () => {
+        const { backend, kernel } = open(stack);
+        const attrs = backend.leaseAttrs(ETH0, []);
+        assert.deepEqual(kernel.requests, [], "nothing is made before it is asked for");
+        const families: IpFamily[] = stack === "dual" ? [4, 6] : stack === "v4" ? [4] : [6];
+        const names = families.map((family) => subject.deviceNames[family]).filter((name) => name !== undefined);
+        assert.deepEqual(backend.deviceNames, names);
+        assert.deepEqual(backend.ensureDevices(ETH0, attrs), names);
+        assert.deepEqual([...kernel.links.keys()], names);
+        const count = kernel.requests.length;
+        assert.deepEqual(backend.ensureDevices(ETH0, attrs), []);
+        assert.equal(kernel.requests.length, count, "a second time changes nothing");
+        for (let i = 0; i < 2; i++) backend.removeDevices();
+        assert.deepEqual([...kernel.links.keys()], []);
+      });
+
+      it(`${stack}: leaves pods the MTU that fits the interface`, () => {
+        const { backend } = open(stack);
+        assert.equal(backend.mtuBytes(ETH0), subject.mtuBytes[stack]);
+        assert.equal(backend.mtuBytes({ ...ETH0, mtuBytes: 9000 }), subject.mtuBytes[stack] + 7500);
+      });
+
+      it(`${stack}: wants nothing for its own lease, and the cluster's networks to itself`, () => {
+        const { backend, own } = start(stack);
+        const wanted = backend.wanted(own, [own], ETH0, NOTHING);
+        assert.deepEqual(wanted.peers, []);
+        assert.deepEqual(
+          wanted.ranges.map(formatPrefix),
+          { v4: ["10.244.0.0/16"], dual: ["10.244.0.0/16", "2001:db8:42::/48"], v6: ["2001:db8:42::/48"] }[stack],
+        );
+        assert.deepEqual(
+          wanted.devices.map(({ name }) => name),
+          backend.deviceNames,
+        );
+      });
+
+      it(`${stack}: wants the same each time it is asked`, () => {
+        const { backend, own, lines } = start(stack);
+        const peers = [peer(2, stack), peer(3, stack)];
+        const wanted = backend.wanted(own, peers, ETH0, NOTHING);
+        assert.equal(wanted.peers.length, subject.nextHop === "none" ? 0 : 2);
+        assert.deepEqual(backend.wanted(own, peers, ETH0, NOTHING), wanted);
+        assert.deepEqual(lines, []);
+      });
+    }
+
+    it("ignores a peer it cannot use, with one line, and again when that changes", () => {
+      const { backend, own, lines } = start("v4");
+      const stranger = leaseOf(9, { publicIp: parseIpv4("192.168.100.9"), backendType: "pigeon" }, "v4");
+      const good = peer(2, "v4");
+      const alone = backend.wanted(own, [good], ETH0, NOTHING);
+      for (let i = 0; i < 3; i++)
+        assert.deepEqual(backend.wanted(own, [stranger, good], ETH0, NOTHING).peers, alone.peers);
+      const perStranger = subject.nextHop === "none" ? 0 : 1;
+      assert.equal(lines.length, perStranger, lines.join("\n"));
+      for (const line of lines) assert.match(line, /10\.244\.9\.0\/24.*"pigeon"/);
+      backend.wanted(own, [good], ETH0, NOTHING);
+      backend.wanted(own, [stranger], ETH0, NOTHING);
+      assert.equal(lines.length, 2 * perStranger);
+    });
+
+    it("ignores a peer that says it is this node, or has this node's subnet", () => {
+      const { backend, own } = start("dual");
+      const twin = leaseOf(5, { ...subject.peerAttrs(5), publicIp: parseIpv4("192.168.100.11") }, "dual");
+      assert.deepEqual(backend.wanted(own, [twin, peer(1, "dual")], ETH0, NOTHING).peers, []);
+    });
+
+    it("says which address is missing before it takes a lease", () => {
+      const { index, name, mtuBytes } = ETH0;
+      for (const [stack, family] of [
+        ["v4", /IPv4/],
+        ["v6", /IPv6/],
+      ] as const)
+        assert.throws(
+          () => open(stack).backend.leaseAttrs({ index, name, mtuBytes }, []),
+          (error) => error instanceof BackendError && family.test(error.message) && /--iface/.test(error.message),
+        );
+    });
+  });
+}
+
+/** The part that needs one: what the backend wants is what the kernel then has. */
+export function backendKernelContract(subject: BackendSubject, skip: string | false): void {
+  const { Type: type, ...rest } = subject.config;
+  describe(`backend contract in a kernel: ${type} ${JSON.stringify(rest)}`, { skip }, () => {
+    let node: KernelNode | undefined;
+    afterEach(() => node?.close());
+
+    for (const stack of STACKS) {
+      const peers = [2, 3].map((n) => leaseOf(n, subject.peerAttrs(n), stack));
+      const subnets = subject.nextHop === "none" ? [] : peers.flatMap(subnetsOf).sort();
+
+      it(`${stack}: routes peers by protocol 112, finds nothing left to do, repairs, and forgets who went`, async () => {
+        node = new KernelNode(subject, stack);
+        await node.reconcile(peers);
+        assert.deepEqual(node.routed(), subnets);
+        for (const route of node.ours()) node.assertNextHop(route, subject, peers);
+        assert.deepEqual(await node.reconcile(peers), []);
+        for (const { family, dst } of node.ours()) node.rtnl.execute(deleteRoute({ family, dst }));
+        assert.deepEqual(node.routed(), []);
+        await node.reconcile(peers);
+        assert.deepEqual(node.routed(), subnets);
+        await node.reconcile(peers.slice(1));
+        assert.deepEqual(
+          node.routed(),
+          subnets.filter((subnet) => subnetsOf(peers[1] as Lease).includes(subnet)),
+        );
+      });
+
+      it(`${stack}: undoes all that it made, and nothing else`, async () => {
+        node = new KernelNode(subject, stack);
+        const before = node.everything();
+        await node.reconcile(peers);
+        node.backend.removeDevices();
+        assert.deepEqual(node.everything(), before);
+      });
+    }
+
+    it("leaves a foreign route in the way alone, and names it", async () => {
+      node = new KernelNode(subject, "v4");
+      const peers = [2, 3].map((n) => leaseOf(n, subject.peerAttrs(n), "v4"));
+      const dst = parsePrefix("10.244.2.0/24");
+      const foreign = { family: 4, dst, gateway: parseIpv4("192.168.100.77"), protocol: 4 } as const;
+      node.rtnl.execute(newRoute({ ...foreign, oif: node.external.index }));
+      await node.reconcile(peers);
+      const inPlace = node.rtnl.routes().filter((route) => route.dst && formatPrefix(route.dst) === "10.244.2.0/24");
+      assert.deepEqual(
+        inPlace.map(({ gateway, protocol }) => ({ gateway, protocol })),
+        [{ gateway: "192.168.100.77", protocol: 4 }],
+      );
+      const reaches = subject.nextHop !== "none";
+      assert.deepEqual(node.routed(), reaches ? ["10.244.3.0/24"] : []);
+      assert.equal(node.conflicts.length, reaches ? 1 : 0);
+      for (const conflict of node.conflicts) assert.match(conflict, /10\.244\.2\.0\/24.*ip route del/);
+    });
+  });
+}
+
+/** A namespace with eth0, and the backend in it. */
+class KernelNode {
+  readonly #ns: NetNs = createUnnamedNetNs();
+  readonly rtnl: Rtnl = Rtnl.open(this.#ns);
+  readonly external: ExternalInterface;
+  readonly backend: Backend;
+  conflicts: readonly string[] = [];
+  readonly #own: Lease;
+
+  constructor(subject: BackendSubject, stack: Stack) {
+    const { rtnl } = this;
+    const peer = { name: "fabric" };
+    rtnl.execute(newLink({ name: "eth0", kind: { kind: "veth", peer }, isUp: true }));
+    rtnl.execute(setLink({ name: "fabric", isUp: true }));
+    const index = rtnl.link("eth0")?.index ?? 0;
+    this.external = { ...ETH0, index };
+    rtnl.execute([
+      newAddress({ index, prefix: parsePrefix("192.168.100.11/24") }),
+      newAddress({ index, prefix: parsePrefix("fd00:100::b/64"), flags: IFA_F_NODAD }),
+    ]);
+    const network = networkOf(subject, stack);
+    this.backend = openBackend({ rtnl, ns: this.#ns, network, ...logger() });
+    this.#own = leaseOf(1, this.backend.leaseAttrs(this.external, []), stack);
+  }
+
+  /** As the agent's pass does. */
+  async reconcile(peers: readonly Lease[]): Promise<readonly unknown[]> {
+    this.backend.ensureDevices(this.external, this.#own.attrs);
+    const actual = listHost(this.rtnl);
+    const wanted = this.backend.wanted(this.#own, peers, this.external, actual);
+    const { applied, failures, conflicts } = await reconcile(this.rtnl, wanted, { actual });
+    assert.deepEqual(failures, []);
+    this.conflicts = conflicts.map(({ why }) => why);
+    return applied;
+  }
+
+  ours(): Route[] {
+    return this.rtnl.routes({ protocol: RTPROT_PODPATH });
+  }
+
+  routed(): string[] {
+    return this.ours()
+      .flatMap(({ dst }) => (dst ? [formatPrefix(dst)] : []))
+      .sort();
+  }
+
+  assertNextHop({ dst, gateway, oif, onlink }: Route, subject: BackendSubject, peers: readonly Lease[]): void {
+    assert.ok(dst);
+    const lease = peers.find((peer) => subnetsOf(peer).includes(formatPrefix(dst)));
+    const family = prefixFamily(dst);
+    const publicAddress = family === 4 ? lease?.attrs.publicIp : lease?.attrs.publicIpv6;
+    const expected =
+      subject.nextHop === "device"
+        ? { gateway: dst.address, oif: this.rtnl.link(subject.deviceNames[family] ?? "")?.index, onlink: true }
+        : { gateway: publicAddress, oif: this.external.index, onlink: false };
+    assert.deepEqual({ gateway, oif, onlink }, expected);
+  }
+
+  /** The links, and the routes that lead to another node. */
+  everything(): unknown {
+    const routes = this.rtnl.routes().filter(({ protocol, gateway }) => protocol === RTPROT_PODPATH || gateway);
+    return { links: this.rtnl.links().map(({ name }) => name), routes };
+  }
+
+  close(): void {
+    this.rtnl[Symbol.dispose]();
+    this.#ns.close();
+  }
+}
