@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseIp, parseIpv4, parsePrefix } from "../formats/netip/index.ts";
+import { type IpAddress, parseIp, parseIpv4, parsePrefix } from "../formats/netip/index.ts";
 import type { Address, Link, Route } from "../formats/netlink/index.ts";
 import { AgentError } from "./errors.ts";
 import { chooseInterface, describeInterface, type InterfaceOptions } from "./external-interface.ts";
@@ -22,6 +22,9 @@ const LISTING = {
   routes: [defaultRoute(3, 100), defaultRoute(2)],
 };
 const OPTIONS: InterfaceOptions = { iface: [], families: [4] };
+/** Everything in 203.0.113.0/24 is reached from eth1. */
+const routeTo = (to: string): { oif: number; prefSrc: IpAddress } | undefined =>
+  to.startsWith("203.0.113.") ? { oif: 3, prefSrc: parseIp("198.51.100.11") } : undefined;
 
 describe("chooseInterface()", () => {
   for (const [what, options, name] of [
@@ -29,20 +32,56 @@ describe("chooseInterface()", () => {
     ["the named one", { iface: ["eth1"] }, "eth1"],
     ["the owner of the named address", { iface: ["198.51.100.11"] }, "eth1"],
     ["the first there is of several", { iface: ["eth7", "10.9.9.9", "eth1", "eth0"] }, "eth1"],
+    ["the first whose address matches", { ifaceRegex: [/^198\.51\./] }, "eth1"],
+    ["the first whose name matches", { ifaceRegex: [/h1$/] }, "eth1"],
+    ["a matching address before a matching name", { ifaceRegex: [/^198|eth0/] }, "eth1"],
+    ["--iface before --iface-regex", { iface: ["eth1"], ifaceRegex: [/eth0/] }, "eth1"],
+    ["--iface-regex when there is no such --iface", { iface: ["eth7"], ifaceRegex: [/eth1/] }, "eth1"],
+    ["the one that leads to an address", { ifaceCanReach: parseIp("203.0.113.1") }, "eth1"],
+    ["--iface-regex before --iface-can-reach", { ifaceRegex: [/eth0/], ifaceCanReach: parseIp("203.0.113.1") }, "eth0"],
     ["the owner of the public address", { publicIp: parseIpv4("198.51.100.11") }, "eth1"],
     ["the default route's when the public address is behind NAT", { publicIp: parseIpv4("203.0.113.5") }, "eth0"],
   ] as const)
     it(`takes ${what}`, () => {
-      assert.equal(chooseInterface(LISTING, { ...OPTIONS, ...options }).name, name);
+      assert.equal(chooseInterface(LISTING, { ...OPTIONS, ...options }, routeTo).name, name);
     });
+
+  it("takes a matching address of each family when there are two", () => {
+    const addresses = [...LISTING.addresses, address(2, "2001:db8::2/64"), address(3, "2001:db8::3/64")];
+    const options: InterfaceOptions = { ...OPTIONS, families: [4, 6], ifaceRegex: [/^198|::2$|::3$/] };
+    assert.deepEqual(chooseInterface({ ...LISTING, addresses }, options, routeTo), {
+      name: "eth1",
+      why: "--iface-regex ^198|::2$|::3$",
+      addresses: ["198.51.100.11", "2001:db8::3"],
+    });
+  });
+
+  it("tells by which address the interface was chosen, and that one is used", () => {
+    const addresses = [...LISTING.addresses, address(3, "198.51.100.12/24")];
+    for (const options of [{ iface: ["198.51.100.12"] }, { ifaceRegex: [/\.12$/] }] as const) {
+      const { name, addresses: prefer } = chooseInterface(
+        { ...LISTING, addresses },
+        { ...OPTIONS, ...options },
+        routeTo,
+      );
+      const external = describeInterface({ ...LISTING, addresses }, name, { ...OPTIONS, prefer });
+      assert.deepEqual([external?.address, external?.publicIp], ["198.51.100.12", "198.51.100.12"]);
+    }
+  });
+
+  it("takes no other when none matches or leads there", () => {
+    const options = { ...OPTIONS, ifaceRegex: [/^wlan/], ifaceCanReach: parseIp("192.0.2.200") };
+    const message = /--iface-regex \^wlan: .*--iface-can-reach 192\.0\.2\.200: .*there are eth0/;
+    assert.throws(() => chooseInterface(LISTING, options, routeTo), message);
+  });
 
   it("says which there are when there is none as asked for", () => {
     assert.throws(
-      () => chooseInterface(LISTING, { ...OPTIONS, iface: ["eth9"] }),
+      () => chooseInterface(LISTING, { ...OPTIONS, iface: ["eth9"] }, routeTo),
       (error) => error instanceof AgentError && /--iface eth9.*eth0 \(192\.0\.2\.11\), eth1/.test(error.message),
     );
     assert.throws(
-      () => chooseInterface({ ...LISTING, routes: [] }, OPTIONS),
+      () => chooseInterface({ ...LISTING, routes: [] }, OPTIONS, routeTo),
       (error) => error instanceof AgentError && /no IPv4 default route.*--iface/.test(error.message),
     );
   });

@@ -3,6 +3,7 @@ import type { NetworkConfig } from "../formats/flannel/index.ts";
 import {
   compareIp,
   formatPrefix,
+  type IpAddress,
   type IpFamily,
   type Ipv4Address,
   type Ipv6Address,
@@ -12,7 +13,7 @@ import {
   maskPrefix,
   prefixFamily,
 } from "../formats/netip/index.ts";
-import type { Address, Link } from "../formats/netlink/index.ts";
+import type { Address, Link, Route } from "../formats/netlink/index.ts";
 import { RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RTN_UNICAST } from "../formats/netlink/index.ts";
 import type { ActualState } from "../host/index.ts";
 import { AgentError } from "./errors.ts";
@@ -25,6 +26,12 @@ const IFA_F_PERMANENT = 0x80;
 export interface InterfaceOptions {
   /** Names or addresses; the first that is there wins. Empty: see chooseInterface(). */
   readonly iface: readonly string[];
+  /** Looked for after those: in its addresses, or else in its name. */
+  readonly ifaceRegex?: readonly RegExp[];
+  /** The interface that leads there, after all of those. */
+  readonly ifaceCanReach?: IpAddress;
+  /** Addresses to be preferred to the interface's others: how it was chosen. */
+  readonly prefer?: readonly IpAddress[];
   readonly publicIp?: Ipv4Address;
   readonly publicIpv6?: Ipv6Address;
   /** The families the network config enables. */
@@ -33,28 +40,90 @@ export interface InterfaceOptions {
 
 type Listing = Pick<ActualState, "links" | "addresses" | "routes">;
 
+export interface Choice {
+  readonly name: string;
+  readonly why: string;
+  /** The addresses by which it was chosen. */
+  readonly addresses: readonly IpAddress[];
+}
+
 /**
  * The interface by which the other nodes are reached, as Flannel chooses it: the one named by --iface, or owning that
- * address; else the one that owns --public-ip; else the default route's. Unlike Flannel, a public address that no
- * interface has is taken for one behind NAT. @throws {AgentError}
+ * address; then --iface-regex; then --iface-can-reach; without any of these the one that owns --public-ip, or else the
+ * default route's. Unlike Flannel, a public address that no interface has is taken for one behind NAT.
+ * @param routeTo the route to an address @throws {AgentError}
  */
-export function chooseInterface(listing: Listing, options: InterfaceOptions): { name: string; why: string } {
-  for (const wanted of options.iface) {
-    const link = listing.links.find((l) => l.name === wanted) ?? ownerOf(listing, wanted);
-    if (link) return { name: link.name, why: `--iface ${wanted}` };
+export function chooseInterface(
+  listing: Listing,
+  options: InterfaceOptions,
+  routeTo: (address: IpAddress) => Pick<Route, "oif" | "prefSrc"> | undefined,
+): Choice {
+  return (
+    named(listing, options) ??
+    matching(listing, options) ??
+    reaching(listing, options, routeTo) ??
+    refuseAll(listing, options) ??
+    byDefault(listing, options)
+  );
+}
+
+function named(listing: Listing, { iface }: InterfaceOptions): Choice | undefined {
+  for (const wanted of iface) {
+    const why = `--iface ${wanted}`;
+    const link = listing.links.find((l) => l.name === wanted);
+    if (link) return { name: link.name, why, addresses: [] };
+    const owned = ownerOf(listing, wanted);
+    if (owned) return { name: owned.link.name, why, addresses: [owned.address] };
   }
-  if (options.iface.length > 0)
-    throw new AgentError(
-      `Cannot use --iface ${options.iface.join(", ")}: no interface has such a name or address; there are ${summary(listing)}`,
-    );
+  return undefined;
+}
+
+/** All addresses before any name. With both families, an interface has to have a matching address of each. */
+function matching(listing: Listing, { ifaceRegex = [], families }: InterfaceOptions): Choice | undefined {
+  for (const regex of ifaceRegex) {
+    const why = `--iface-regex ${regex.source}`;
+    for (const link of listing.links) {
+      const addresses = families
+        .map((family) => usable(listing.addresses, link, family).find((address) => regex.test(address)))
+        .filter((address) => address !== undefined);
+      if (addresses.length === families.length) return { name: link.name, why, addresses };
+    }
+    const link = listing.links.find(({ name }) => regex.test(name));
+    if (link) return { name: link.name, why, addresses: [] };
+  }
+  return undefined;
+}
+
+function reaching(
+  listing: Listing,
+  { ifaceCanReach }: InterfaceOptions,
+  routeTo: Parameters<typeof chooseInterface>[2],
+): Choice | undefined {
+  const route = ifaceCanReach && routeTo(ifaceCanReach);
+  const link = listing.links.find((l) => l.index === route?.oif);
+  if (!route || !link) return undefined;
+  return { name: link.name, why: `it leads to ${ifaceCanReach}`, addresses: route.prefSrc ? [route.prefSrc] : [] };
+}
+
+/** When an interface was asked for, no other will do. */
+function refuseAll(listing: Listing, { iface, ifaceRegex = [], ifaceCanReach }: InterfaceOptions): undefined {
+  const asked = [
+    ...(iface.length > 0 ? [`--iface ${iface.join(", ")}: no interface has such a name or address`] : []),
+    ...ifaceRegex.map((regex) => `--iface-regex ${regex.source}: no interface's address or name matches`),
+    ...(ifaceCanReach ? [`--iface-can-reach ${ifaceCanReach}: no interface leads there`] : []),
+  ];
+  if (asked.length > 0) throw new AgentError(`Cannot use ${asked.join("; ")}; there are ${summary(listing)}`);
+}
+
+function byDefault(listing: Listing, options: InterfaceOptions): Choice {
   for (const address of [options.publicIp, options.publicIpv6]) {
-    const link = address && ownerOf(listing, address);
-    if (link) return { name: link.name, why: `it has the public address ${address}` };
+    const owned = address && ownerOf(listing, address);
+    if (owned) return { name: owned.link.name, why: `it has the public address ${address}`, addresses: [] };
   }
   const family = options.families[0] ?? 4;
   const index = defaultRouteInterface(listing, family);
   const link = listing.links.find((l) => l.index === index);
-  if (link) return { name: link.name, why: `the IPv${family} default route goes there` };
+  if (link) return { name: link.name, why: `the IPv${family} default route goes there`, addresses: [] };
   throw new AgentError(
     `Cannot choose the interface to the other nodes: there is no IPv${family} default route; ` +
       `name one with --iface, of ${summary(listing)}`,
@@ -91,8 +160,8 @@ export function describeInterface(
   if (link.mtu === 0)
     throw new AgentError(`Cannot use interface ${name}: its MTU is 0; set one with ip link set ${name} mtu`);
   const [hasV4, hasV6] = [options.families.includes(4), options.families.includes(6)];
-  const address = hasV4 ? usable(listing.addresses, link, 4).find(isIpv4) : undefined;
-  const ipv6Address = hasV6 ? usable(listing.addresses, link, 6).find(isIpv6) : undefined;
+  const address = hasV4 ? usable(listing.addresses, link, 4, options.prefer).find(isIpv4) : undefined;
+  const ipv6Address = hasV6 ? usable(listing.addresses, link, 6, options.prefer).find(isIpv6) : undefined;
   const publicIp = hasV4 ? (options.publicIp ?? address) : undefined;
   const publicIpv6 = hasV6 ? (options.publicIpv6 ?? ipv6Address) : undefined;
   return {
@@ -106,9 +175,15 @@ export function describeInterface(
   };
 }
 
-/** The interface's addresses one can be reached by, the best first: global, permanent, not temporary. */
-function usable(addresses: readonly Address[], link: Link, family: IpFamily): Address["prefix"]["address"][] {
+/** The interface's addresses one can be reached by, the best first: preferred, global, permanent, not temporary. */
+function usable(
+  addresses: readonly Address[],
+  link: Link,
+  family: IpFamily,
+  prefer: readonly IpAddress[] = [],
+): IpAddress[] {
   const rank = (a: Address): number =>
+    (prefer.includes(a.prefix.address) ? 0 : 8) +
     (a.scope === RT_SCOPE_UNIVERSE ? 0 : 4) +
     (a.flags & IFA_F_PERMANENT ? 0 : 2) +
     // The same bit is `secondary` for IPv4, which is as good as the first for our purpose, but later.
@@ -120,9 +195,10 @@ function usable(addresses: readonly Address[], link: Link, family: IpFamily): Ad
     .map((a) => a.prefix.address);
 }
 
-function ownerOf(listing: Listing, address: string): Link | undefined {
-  const owner = listing.addresses.find((a) => a.prefix.address === address);
-  return owner && listing.links.find((l) => l.index === owner.index);
+function ownerOf(listing: Listing, wanted: string): { link: Link; address: IpAddress } | undefined {
+  const owner = listing.addresses.find((a) => a.prefix.address === wanted);
+  const link = owner && listing.links.find((l) => l.index === owner.index);
+  return link && { link, address: owner.prefix.address };
 }
 
 function defaultRouteInterface(listing: Listing, family: IpFamily): number | undefined {

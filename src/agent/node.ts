@@ -59,13 +59,15 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   const configKey = `${subnets.prefix}/config`;
   const network = await whileTelling(start, subnets.networkConfig(signal)).catch((e) => blame(configKey, e));
   const rtnl = open.use("close rtnetlink", Rtnl.open());
-  const interfaceOptions: InterfaceOptions = {
+  const asked: InterfaceOptions = {
     iface: options.iface,
+    ifaceRegex: options.ifaceRegex,
+    ...(options.ifaceCanReach && { ifaceCanReach: options.ifaceCanReach }),
     ...(options.publicIp && { publicIp: options.publicIp }),
     ...(options.publicIpv6 && { publicIpv6: options.publicIpv6 }),
     families: familiesOf(network),
   };
-  const external = findInterface(rtnl, interfaceOptions, hooks);
+  const { external, interfaceOptions } = findInterface(rtnl, asked, hooks);
   refuseOverlap(network, external, rtnl.addresses(), configKey);
   const backend = openBackendOf(configKey, { rtnl, network, log });
 
@@ -174,14 +176,19 @@ function familiesOf(network: NetworkConfig): IpFamily[] {
   return [...(network.ipv4 ? [4 as const] : []), ...(network.ipv6 ? [6 as const] : [])];
 }
 
-function findInterface(rtnl: Rtnl, options: InterfaceOptions, { log }: AgentHooks): ExternalInterface {
+function findInterface(
+  rtnl: Rtnl,
+  asked: InterfaceOptions,
+  { log }: AgentHooks,
+): { external: ExternalInterface; interfaceOptions: InterfaceOptions } {
   const listing = listHost(rtnl);
-  const { name, why } = chooseInterface(listing, options);
-  const external = describeInterface(listing, name, options);
+  const { name, why, addresses } = chooseInterface(listing, asked, (address) => rtnl.routeTo(address));
+  const interfaceOptions = { ...asked, prefer: addresses };
+  const external = describeInterface(listing, name, interfaceOptions);
   if (!external) throw new AgentError(`Cannot use interface ${name}: it went away while it was being looked at`);
   const { name: _name, ...rest } = external;
   log.info({ interface: name, ...rest }, `using interface ${name}: ${why}`);
-  return external;
+  return { external, interfaceOptions };
 }
 
 /** undefined when nothing needs it: neither masquerade nor forward rules nor the gateway are wanted. */

@@ -56,6 +56,37 @@ describe("the network config and the options of podpath agent", { skip }, () => 
     await flow.more(10);
   });
 
+  it("an interface is found by what its address matches and by where it leads", async () => {
+    await using cluster = await TestCluster.start();
+    const [one, two] = [cluster.addNode(1), cluster.addNode(2)];
+    // The default route's interface would be eth0.
+    for (const node of [one, two]) {
+      node.run("ip link add under0 type bridge");
+      node.run("ip addr add 192.0.2.5/24 dev under0");
+      node.run("ip link set under0 up");
+    }
+    const agents = [
+      cluster.startAgent(one, "--iface-regex", "^192\\.0\\.2\\."),
+      cluster.startAgent(two, "--iface-can-reach=192.0.2.77", "--public-ip=192.0.2.6"),
+    ];
+    const reports = await Promise.all(agents.map((agent) => agent.ready));
+    assert.deepEqual(
+      reports.map((report) => [report.interface, report.publicIp]),
+      [
+        ["under0", "192.0.2.5"],
+        ["under0", "192.0.2.6"],
+      ],
+    );
+  });
+
+  it("masqueraded packets keep their ports where they can, if asked for", async () => {
+    await using cluster = await TestCluster.start();
+    const [one, two] = [cluster.addNode(1), cluster.addNode(2)];
+    await Promise.all([cluster.startAgent(one, "--ip-masq-fully-random-disable").ready, cluster.startAgent(two).ready]);
+    assert.doesNotMatch(one.run("nft list chain ip flannel-ipv4 postrtg"), /random/);
+    assert.match(two.run("nft list chain ip flannel-ipv4 postrtg"), /masquerade fully-random/);
+  });
+
   it("the CNI socket is there when the node is ready, and gone when the agent is", async () => {
     await using cluster = await TestCluster.start();
     const socket = join(cluster.dir, "cni", "cni.sock");
@@ -95,12 +126,12 @@ describe("the network config and the options of podpath agent", { skip }, () => 
     assert.deepEqual(tables(), [others[0], "table ip flannel-ipv4", "table ip podpath-gateway", others[1]]);
     await second.kill("SIGKILL");
 
-    const third = cluster.startAgent(node, "--no-gateway");
+    const third = cluster.startAgent(node, "--gateway=false");
     await third.ready;
     assert.deepEqual(tables(), [others[0], "table ip flannel-ipv4", others[1]]);
     await third.kill("SIGKILL");
 
-    await cluster.startAgent(node, "--ip-masq=false", "--iptables-forward-rules=false", "--no-gateway").ready;
+    await cluster.startAgent(node, "--ip-masq=false", "--iptables-forward-rules=false", "--gateway=false").ready;
     assert.deepEqual(tables(), others);
   });
 });

@@ -1,4 +1,4 @@
-import type { Ipv4Address, Ipv6Address, Prefix } from "../formats/netip/index.ts";
+import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../formats/netip/index.ts";
 
 /** What `podpath agent` is told. Names are Flannel's where Flannel has the option; the defaults are DEFAULT_OPTIONS. */
 export interface AgentOptions {
@@ -9,8 +9,12 @@ export interface AgentOptions {
   readonly etcdKeyfile?: string | undefined;
   readonly etcdUsername?: string | undefined;
   readonly etcdPassword?: string | undefined;
-  /** Names or addresses of interfaces, the first that is there wins. Empty: the default route's. */
+  /** Names or addresses of interfaces, the first that is there wins. Nothing of these three: the default route's. */
   readonly iface: readonly string[];
+  /** The same by what an interface's address or else its name matches. */
+  readonly ifaceRegex: readonly RegExp[];
+  /** The interface that leads to this address. */
+  readonly ifaceCanReach?: IpAddress | undefined;
   /** What the lease publishes instead of the interface's address: behind NAT. */
   readonly publicIp?: Ipv4Address | undefined;
   readonly publicIpv6?: Ipv6Address | undefined;
@@ -38,6 +42,7 @@ export const DEFAULT_OPTIONS: Omit<AgentOptions, "nodeName"> = {
   etcdEndpoints: ["http://127.0.0.1:4001", "http://127.0.0.1:2379"],
   etcdPrefix: "/coreos.com/network",
   iface: [],
+  ifaceRegex: [],
   subnetFile: "/run/flannel/subnet.env",
   ipMasq: false,
   ipMasqRandomFully: true,

@@ -22,6 +22,9 @@ const EFFECTS: readonly [arg: string, effect: Record<string, unknown>][] = [
   ["etcd-password=p=w", { etcdPassword: "p=w" }],
   ["subnet-lease-renew-margin=1439", { subnetLeaseRenewMargin: 1439 }],
   ["iface=eth1", { iface: ["eth1"] }],
+  ["iface-regex=^eth[0-9]$", { ifaceRegex: [/^eth[0-9]$/] }],
+  ["iface-regex=(?i)ETH", { ifaceRegex: [/ETH/i] }],
+  ["iface-can-reach=192.0.2.9", { ifaceCanReach: "192.0.2.9" }],
   ["public-ip=192.0.2.1", { publicIp: "192.0.2.1" }],
   ["public-ipv6=2001:DB8::1", { publicIpv6: "2001:db8::1" }],
   ["subnet-file=/x", { subnetFile: "/x" }],
@@ -90,6 +93,7 @@ describe("the command line of the agent", () => {
     ["a margin of a whole day", ["--subnet-lease-renew-margin=1440"], /1440 .*1 to 1439/],
     ["a margin that is no number", ["--subnet-lease-renew-margin=60m"], /no whole number/],
     ["an address that is none", ["--public-ip=10.0.0.256"], /--public-ip: .*10\.0\.0\.256/],
+    ["a regular expression that is none", ["--iface-regex=eth["], /--iface-regex: .*eth\[/],
     ["kube mode", ["--kube-subnet-mgr", "--kubeconfig-file=/k"], /kube mode is not there yet/],
   ] as const)
     it(`refuses ${what}`, () => {

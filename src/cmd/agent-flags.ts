@@ -1,7 +1,7 @@
 // Every flag of `podpath agent`, which is `flanneld`: Flannel's under Flannel's names, then ours.
 import { type AgentOptions, DEFAULT_OPTIONS } from "../agent/index.ts";
-import { parseIpv4, parseIpv6, parsePrefix } from "../formats/netip/index.ts";
-import { addEnvironment, type Flag, goBool, goInt, parseArguments, UsageError } from "./go-flags.ts";
+import { parseIp, parseIpv4, parseIpv6, parsePrefix } from "../formats/netip/index.ts";
+import { addEnvironment, type Flag, goBool, goInt, goRegex, parseArguments, UsageError } from "./go-flags.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 
 export const ENV_PREFIX = "FLANNELD";
@@ -33,6 +33,8 @@ export const AGENT_FLAGS: readonly Flag[] = [
   text("etcd-username", "name", "user of the store"),
   text("etcd-password", "password", "and the password; every user sees it here, so better: FLANNELD_ETCD_PASSWORD"),
   repeatable("iface", "name|address", "interface to the other nodes; repeatable, the first there is wins"),
+  repeatable("iface-regex", "regex", "the same by what its address or else its name matches; after --iface", goRegex),
+  checked("iface-can-reach", "address", "the interface that leads there; after --iface-regex", parseIp),
   checked("public-ip", "address", "address to tell the other nodes, when it is not the interface's", parseIpv4),
   checked("public-ipv6", "address", "the same for IPv6", parseIpv6),
   text("subnet-file", "file", `what the CNI plugin reads (${D.subnetFile})`),
@@ -88,6 +90,8 @@ export function parseAgentFlags(
       etcdUsername: words("etcd-username"),
       etcdPassword: words("etcd-password"),
       iface: given("iface") ?? D.iface,
+      ifaceRegex: given("iface-regex") ?? D.ifaceRegex,
+      ifaceCanReach: given("iface-can-reach"),
       publicIp: given("public-ip"),
       publicIpv6: given("public-ipv6"),
       subnetFile: words("subnet-file") ?? D.subnetFile,

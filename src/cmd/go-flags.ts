@@ -84,3 +84,13 @@ export function goInt(text: string): number {
   const value = Number(/^0[0-7]/.test(digits) ? `0o${digits.slice(1)}` : digits);
   return sign === "-" ? -value : value;
 }
+
+/** RE2's syntax, as far as people use it for names and addresses, is JavaScript's; `(?i)` is written differently. */
+export function goRegex(text: string): RegExp {
+  const [, flags = "", source = ""] = /^(?:\(\?([ims]+)\))?(.*)$/s.exec(text) ?? [];
+  try {
+    return new RegExp(source, flags);
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
