@@ -48,10 +48,17 @@ export function formatLab(info: LabInfo): string {
         service.ports
           .map(({ protocol, port, nodePort }) => `${port}${nodePort === undefined ? "" : `:${nodePort}`}/${protocol}`)
           .join(" "),
-        service.endpoints.join(" ") || "none",
+        formatEndpoints(service.endpoints),
       ]),
     ]),
   ].join("\n");
+}
+
+/** As many as a line can hold; `--json` has them all. */
+function formatEndpoints(endpoints: readonly string[]): string {
+  if (endpoints.length === 0) return "none";
+  const shown = endpoints.slice(0, 4).join(" ");
+  return endpoints.length > 4 ? `${shown} and ${endpoints.length - 4} more` : shown;
 }
 
 function formatDaemon({ state, pid, restarts, lastExit }: DaemonInfo): string {
