@@ -1,10 +1,13 @@
 import { readFileSync } from "node:fs";
 import type { GatewayStatus } from "../gateway/index.ts";
+import { notifySupervisor } from "../kernel/index.ts";
 import { openEtcdStore, type Store, type StoreState } from "../store/index.ts";
 import type { DatapathStatus } from "./datapath.ts";
 import { AgentError } from "./errors.ts";
+import { serveHealth } from "./health.ts";
 import type { Log } from "./log.ts";
-import { startNode } from "./node.ts";
+import { type RunningNode, startNode } from "./node.ts";
+import type { Observer } from "./observer.ts";
 import type { AgentOptions } from "./options.ts";
 import { requireNetAdmin } from "./preflight.ts";
 import { Undo } from "./undo.ts";
@@ -50,18 +53,55 @@ export async function runAgent(options: AgentOptions, hooks: AgentHooks, signal:
   // What start-up makes and what it opens: the first is undone only when the start fails, the second always.
   await using open = new Undo(hooks.log);
   const made = new Undo(hooks.log);
+  let node: RunningNode | undefined;
   try {
-    const node = await startNode({ options, hooks, store, signal, made, open });
+    const observer = await serveHealthOf(options, hooks.log, open, { node: () => node, signal });
+    node = await startNode({ options, hooks, store, signal, made, open, observer });
     // From here on it belongs to the cluster, whatever becomes of this process.
     made.forget();
     hooks.log.info({ ...node.report }, "ready");
     hooks.onReady?.(node.report, node.status);
+    tellSupervisor("READY=1", hooks.log);
     await node.run();
   } catch (error) {
     await made[Symbol.asyncDispose]();
     if (!signal.aborted) throw error;
   }
-  if (signal.aborted) hooks.log.info({}, "stopping; the datapath stays");
+  if (!signal.aborted) return;
+  hooks.log.info({}, "stopping; the datapath stays");
+  tellSupervisor("STOPPING=1", hooks.log);
+}
+
+/** Serves from the start on, so that a node that waits for its store is seen to live. */
+async function serveHealthOf(
+  { healthzIp: ip, healthzPort: port }: AgentOptions,
+  log: Log,
+  open: Undo,
+  { node, signal }: { readonly node: () => RunningNode | undefined; readonly signal: AbortSignal },
+): Promise<Observer | undefined> {
+  if (port === 0) return undefined;
+  const whyNotReady = (): string | undefined => {
+    const running = node();
+    if (signal.aborted) return "the node is stopping";
+    return running ? running.whyNotReady() : "the node is starting";
+  };
+  const { Metrics } = await import("./metrics.ts");
+  const metrics = open.use("stop measuring", new Metrics(() => node()?.status(), whyNotReady));
+  const whyDead = (): string | undefined => node()?.whyDead();
+  open.use(
+    "stop serving --healthz-port",
+    await serveHealth({ ip, port, whyDead, whyNotReady, metrics: () => metrics.text(), log }),
+  );
+  return metrics;
+}
+
+/** A supervisor that cannot be told is no reason to fail. */
+function tellSupervisor(state: string, log: Log): void {
+  try {
+    notifySupervisor(state);
+  } catch (error) {
+    log.warn({ err: error }, `cannot tell the supervisor ${state}`);
+  }
 }
 
 async function openStore(options: AgentOptions, log: Log): Promise<Store> {

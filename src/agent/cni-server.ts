@@ -8,11 +8,14 @@ import { CNI_ERROR, CniError, formatError, toCniError } from "../formats/cni/ind
 import { isNotFound, makeDirectories } from "../kernel/index.ts";
 import { type PluginReply, type PluginRequest, runPlugin } from "../plugins/index.ts";
 import { formatCniReply, parseCniRequest } from "./cni-request.ts";
+import type { Observer } from "./observer.ts";
 
 export interface CniServerOptions {
   /** Unix socket of the CNI server; only its owner can connect (0600, and 0700 for a folder made for it). */
   readonly socketPath: string;
   readonly log?: Pick<BaseLogger, "debug" | "info" | "warn" | "error">;
+  /** Called after each call. */
+  readonly onCall?: ((call: Parameters<Observer["cniCalled"]>[0]) => void) | undefined;
   /** What a request may take in bytes and, until it is whole, in time. */
   readonly maxRequestBytes?: number;
   readonly requestTimeoutMs?: number;
@@ -162,7 +165,8 @@ class Calls {
 
   #tell(request: PluginRequest, reply: PluginReply, ms: number): void {
     const fields = { ...fieldsOf(request), ms: Number(ms.toFixed(2)) };
-    const { log } = this.#options;
+    const { log, onCall } = this.#options;
+    onCall?.({ command: request.env.CNI_COMMAND ?? "", succeeded: reply.exitCode === 0, seconds: ms / 1000 });
     if (reply.exitCode === 0) log?.debug(fields, "CNI call");
     else log?.warn(fields, `CNI call failed: ${reply.stdout}`);
     for (const line of reply.stderr.split("\n")) if (line !== "") log?.info(fields, line);

@@ -7,6 +7,7 @@ import type { Lease } from "../subnet/index.ts";
 import { AgentError } from "./errors.ts";
 import { describeInterface, type InterfaceOptions } from "./external-interface.ts";
 import type { Log } from "./log.ts";
+import type { Observer, PassCause } from "./observer.ts";
 import type { PeerSet } from "./peer-set.ts";
 import { Retries } from "./retries.ts";
 import { type Interest, mayMatter } from "./triggers.ts";
@@ -24,6 +25,7 @@ export interface DatapathOptions {
   readonly own: Lease;
   readonly ranges: readonly Prefix[];
   readonly log: Log;
+  readonly observer?: Observer | undefined;
 }
 
 export interface DatapathStatus {
@@ -43,6 +45,8 @@ export class Datapath {
   #devices: ReadonlySet<number> = new Set();
   #failures: readonly StepFailure[] = [];
   #conflicts: readonly Conflict[] = [];
+  #cause: PassCause = "start";
+  #leaseEndsAt = Number.POSITIVE_INFINITY;
   #saidOfInterface: string | undefined;
 
   constructor(options: DatapathOptions) {
@@ -51,18 +55,22 @@ export class Datapath {
 
   /** What failed is tried in the next pass: the leases have changed, so the reason may be gone. */
   retryNow(): void {
+    if (this.#cause !== "start") this.#cause = "leases";
     this.#retries.keepOnly(new Set());
   }
 
   /** Does not throw: what failed is logged, and tried again at `retryAtMs`. */
   async pass(): Promise<{ readonly retryAtMs?: number | undefined }> {
-    const { log, peers } = this.#options;
+    const { log, peers, observer } = this.#options;
     const now = performance.now();
+    const cause = this.#cause === "drift" && now >= this.#leaseEndsAt ? "leases" : this.#cause;
+    this.#cause = "drift";
+    let changes: Readonly<Record<string, number>> = {};
     this.#counts.passes++;
     const waiting = new Set<string>();
     try {
       const report = await this.#reconcile(now, waiting);
-      this.#note(report);
+      changes = this.#note(report);
       this.#failures = report.failures;
     } catch (error) {
       this.#failures = [{ of: NODE, error }];
@@ -74,7 +82,10 @@ export class Datapath {
         log.warn({ err: error, attempts }, `cannot program ${of}: ${why(error)}`);
     }
     this.#retries.keepOnly(new Set([...this.#failures.map((failure) => failure.of), ...waiting]));
-    const times = [this.#retries.nextAt(), peers.nextChangeAt(now)].filter((at) => at !== undefined);
+    observer?.passed({ seconds: (performance.now() - now) / 1000, cause, changes });
+    const leaseEndsAt = peers.nextChangeAt(now);
+    this.#leaseEndsAt = leaseEndsAt ?? Number.POSITIVE_INFINITY;
+    const times = [this.#retries.nextAt(), leaseEndsAt].filter((at) => at !== undefined);
     return { retryAtMs: times.length > 0 ? Math.min(...times) : undefined };
   }
 
@@ -115,18 +126,17 @@ export class Datapath {
     return { ...external, index: now.index, mtuBytes: now.mtuBytes };
   }
 
-  #note({ applied, conflicts }: ReconcileReport): void {
+  #note({ applied, conflicts }: ReconcileReport): Readonly<Record<string, number>> {
     const { log } = this.#options;
     this.#counts.changes += applied.length;
     this.#counts.busyPasses = applied.length > 0 ? this.#counts.busyPasses + 1 : 0;
-    if (applied.length > 0) {
-      const kinds: Record<string, number> = {};
-      for (const { change } of applied) kinds[change] = (kinds[change] ?? 0) + 1;
-      log.info({ ...kinds }, `kernel state brought up to date: ${applied.length} changes`);
-    }
+    const kinds: Record<string, number> = {};
+    for (const { change } of applied) kinds[change] = (kinds[change] ?? 0) + 1;
+    if (applied.length > 0) log.info({ ...kinds }, `kernel state brought up to date: ${applied.length} changes`);
     for (const { of, why } of conflicts)
       if (!this.#conflicts.some((old) => old.of === of && old.why === why)) log.warn({}, `cannot reach ${of}: ${why}`);
     this.#conflicts = conflicts;
+    return kinds;
   }
 
   /** How soon to look after an event, or undefined when it says nothing of ours. */

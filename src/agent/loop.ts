@@ -8,6 +8,7 @@ export class ReconcileLoop {
   readonly #pass: () => Promise<{ readonly retryAtMs?: number | undefined }>;
   readonly #resyncMs: number;
   #dueAt = Number.POSITIVE_INFINITY;
+  #passSince: number | undefined;
   #wake: (() => void) | undefined;
 
   /** @param pass may say when it wants to run again at the latest; must not throw */
@@ -24,12 +25,19 @@ export class ReconcileLoop {
     this.#wake?.();
   }
 
+  /** For how long a pass has been under way, or due and not begun; 0 when there is nothing to do. */
+  get lateMs(): number {
+    return Math.max(0, performance.now() - (this.#passSince ?? this.#dueAt));
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#untilDue(signal);
       if (signal.aborted) return;
       this.#dueAt = performance.now() + this.#resyncMs;
+      this.#passSince = performance.now();
       const { retryAtMs } = await this.#pass();
+      this.#passSince = undefined;
       if (retryAtMs !== undefined && retryAtMs < this.#dueAt) this.#dueAt = retryAtMs;
     }
   }

@@ -13,13 +13,14 @@ import { Nft, Rtnl, watchRtnl } from "../kernel/index.ts";
 import type { Store } from "../store/index.ts";
 import { type Lease, SubnetManager } from "../subnet/index.ts";
 import type { AgentHooks, AgentStatus, ReadyReport } from "./agent.ts";
-import { startCniServer } from "./cni-server.ts";
+import { type CniServerOptions, startCniServer } from "./cni-server.ts";
 import { Datapath } from "./datapath.ts";
 import { AgentError } from "./errors.ts";
 import { chooseInterface, describeInterface, type InterfaceOptions, refuseOverlap } from "./external-interface.ts";
 import { LeaseFeed } from "./lease-feed.ts";
 import { removeUnwantedTables } from "./leftovers.ts";
 import { ReconcileLoop } from "./loop.ts";
+import type { Observer } from "./observer.ts";
 import type { AgentOptions } from "./options.ts";
 import { keepMasquerade, masqueradeConfig, subnetEnv } from "./own-subnet.ts";
 import { leaseKey, PeerSet } from "./peer-set.ts";
@@ -30,11 +31,15 @@ import type { Undo } from "./undo.ts";
 /** How long a store may take to answer before that is worth a line. */
 const STORE_PATIENCE_MS = 1000;
 
+/** A pass that is so late never comes: passes take milliseconds, and each of their parts has its own end. */
+const STUCK_AFTER_MS = 60_000;
+
 export interface StartOptions {
   readonly options: AgentOptions;
   readonly hooks: AgentHooks;
   readonly store: Store;
   readonly signal: AbortSignal;
+  readonly observer?: Observer | undefined;
   /** What the start makes, to be undone if it fails. */
   readonly made: Undo;
   /** What the start opens, to be closed at the end. */
@@ -44,12 +49,16 @@ export interface StartOptions {
 export interface RunningNode {
   readonly report: ReadyReport;
   readonly status: () => AgentStatus;
+  /** Why the process should be started again, if it should. */
+  readonly whyDead: () => string | undefined;
+  /** What of the node is not as it should be now. */
+  readonly whyNotReady: () => string | undefined;
   /** Keeps everything as it should be until the signal. */
   run(): Promise<void>;
 }
 
 export async function startNode(start: StartOptions): Promise<RunningNode> {
-  const { options, hooks, store, made, open } = start;
+  const { options, hooks, store, made, open, observer } = start;
   const { log } = hooks;
   const stop = new AbortController();
   open.push("stop watching", () => stop.abort());
@@ -85,7 +94,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
 
   const peers = new PeerSet(own);
   const ranges = [network.ipv4?.network, network.ipv6?.network].filter((range) => range !== undefined);
-  const datapath = new Datapath({ rtnl, backend, external, interfaceOptions, peers, own, ranges, log });
+  const datapath = new Datapath({ rtnl, backend, external, interfaceOptions, peers, own, ranges, log, observer });
   const loop = new ReconcileLoop(() => datapath.pass(), options.resyncMs);
   open.use(
     "stop watching rtnetlink",
@@ -114,7 +123,11 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   }
   const nft = openNft(start);
   const wantsMasquerade = options.ipMasq || options.iptablesForwardRules;
-  if (nft && wantsMasquerade) keepMasquerade(masqueradeConfig(network, own, options), { nft, log, made, open });
+  const onRestored = observer && (() => observer.masqueradeRestored());
+  const masquerade =
+    nft && wantsMasquerade
+      ? keepMasquerade(masqueradeConfig(network, own, options), { nft, log, made, open, onRestored })
+      : undefined;
   if (options.cniSocket) await startCni(options.cniSocket, start);
   writeSubnetFile(options.subnetFile, subnetEnv(network, own, backend.mtuBytes(external), options));
 
@@ -132,6 +145,19 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
       skippedLeases: subnets.skipped,
       ...(gateway && { gateway: gatewayStatus(gateway) }),
     }),
+    whyDead: () => {
+      const { lateMs } = loop;
+      return lateMs > STUCK_AFTER_MS
+        ? `the kernel's state was not looked at for ${Math.round(lateMs / 1000)} s`
+        : undefined;
+    },
+    whyNotReady: () => {
+      const down = backend.deviceNames.find((name) => !rtnl.link(name)?.isUp);
+      if (down) return `device ${down} is not up`;
+      if (datapath.fatal) return messageOf(datapath.fatal);
+      if (masquerade && !masquerade.isInPlace()) return "the masquerade rules are not in place";
+      return undefined;
+    },
     run: async () => {
       const marginMs = options.subnetLeaseRenewMargin * 60_000;
       const parts = [feed.done, subnets.keep(own, signal, marginMs), loop.run(signal), gateway?.run(signal)];
@@ -197,8 +223,9 @@ function openNft({ options, open }: StartOptions): Nft | undefined {
   return open.use("close nft", Nft.open());
 }
 
-async function startCni(socketPath: string, { hooks, open }: StartOptions): Promise<void> {
-  open.use("close the CNI socket", await startCniServer({ socketPath, log: hooks.log }));
+async function startCni(socketPath: string, { hooks, open, observer }: StartOptions): Promise<void> {
+  const onCall: CniServerOptions["onCall"] = observer && ((call) => observer.cniCalled(call));
+  open.use("close the CNI socket", await startCniServer({ socketPath, log: hooks.log, onCall }));
 }
 
 function newGateway(nft: Nft, network: NetworkConfig, { options, hooks, store }: StartOptions): Gateway {
@@ -232,4 +259,8 @@ function describe(options: AgentOptions, external: ExternalInterface, backend: B
     devices: backend.deviceNames,
     mtu: backend.mtuBytes(external),
   };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,4 @@
-import type { IpAddress, Ipv4Address, Ipv6Address, Prefix } from "../formats/netip/index.ts";
+import { type IpAddress, type Ipv4Address, type Ipv6Address, type Prefix, parseIp } from "../formats/netip/index.ts";
 
 /** What `podpath agent` is told. Names are Flannel's where Flannel has the option; the defaults are DEFAULT_OPTIONS. */
 export interface AgentOptions {
@@ -33,6 +33,9 @@ export interface AgentOptions {
   readonly gatewayEgress?: string | undefined;
   /** The ranges of ClusterIPs; an address in them that no Service has is refused. */
   readonly serviceCidrs: readonly Prefix[];
+  /** Where /healthz, /readyz and /metrics are served; port 0: nowhere. */
+  readonly healthzIp: IpAddress;
+  readonly healthzPort: number;
   readonly nodeName: string;
   /** How long to wait between two looks at the whole kernel state when nothing tells of a change. */
   readonly resyncMs: number;
@@ -50,5 +53,7 @@ export const DEFAULT_OPTIONS: Omit<AgentOptions, "nodeName"> = {
   subnetLeaseRenewMargin: 60,
   gateway: true,
   serviceCidrs: [],
+  healthzIp: parseIp("0.0.0.0"),
+  healthzPort: 0,
   resyncMs: 30_000,
 };

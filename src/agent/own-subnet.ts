@@ -13,6 +13,7 @@ export interface MasqueradeContext {
   /** Removes rules that were not there before. */
   readonly made: Undo;
   readonly open: Undo;
+  readonly onRestored?: (() => void) | undefined;
 }
 
 /** What subnet.env tells the CNI plugin. */
@@ -28,11 +29,13 @@ export function subnetEnv(network: NetworkConfig, own: Lease, mtuBytes: number, 
 }
 
 /** Masquerade and forward rules from now on, restored whenever somebody changes them. @throws {NftError} */
-export function keepMasquerade(config: MasqueradeConfig, { nft, log, made, open }: MasqueradeContext): void {
+export function keepMasquerade(config: MasqueradeConfig, context: MasqueradeContext): Masquerade {
+  const { nft, log, made, open, onRestored } = context;
   const had = masqueradeTables(config).some(({ family, table }) => hasTable(nft, family, table));
-  const masquerade = open.use("stop watching the masquerade rules", new Masquerade(nft, config, log));
+  const masquerade = open.use("stop watching the masquerade rules", new Masquerade(nft, config, log, onRestored));
   masquerade.watch();
   if (!had) made.push("remove the masquerade rules", () => masquerade.cleanup());
+  return masquerade;
 }
 
 export function masqueradeConfig(network: NetworkConfig, own: Lease, options: AgentOptions): MasqueradeConfig {

@@ -42,6 +42,9 @@ export const AGENT_FLAGS: readonly Flag[] = [
   bool("ip-masq-fully-random-disable", "leave the ports of masqueraded packets as they are, where they are free"),
   bool("iptables-forward-rules", "accept forwarding from and to pods (true)"),
   number("subnet-lease-renew-margin", "minutes", "renew the lease so long before it ends, 1 to 1439 (60)", 1, 1439),
+  checked("healthz-ip", "address", `where /healthz, /readyz and /metrics are served (${D.healthzIp})`, parseIp),
+  number("healthz-port", "port", "and on which port; 0: nowhere (0)", 0, 65535),
+  bool("ip-blackhole-route", "not there yet, and refused"),
   number("v", "level", "1 and more: log what helps with debugging"),
   bool("version", "print the version to stderr and end"),
   bool("help", "print this and end"),
@@ -77,6 +80,8 @@ export function parseAgentFlags(
     throw new UsageError(
       "--kube-subnet-mgr: kube mode is not there yet; leases are kept in etcd, or in podpath store (--etcd-endpoints)",
     );
+  if (values.get("ip-blackhole-route"))
+    throw new UsageError("--ip-blackhole-route: podpath cannot keep a blackhole route yet; leave the flag out");
   const given = <T>(name: string): T | undefined => values.get(name) as T | undefined;
   // Flannel's default of a text is "", which means the same as leaving it out.
   const words = (name: string): string | undefined => given<string>(name) || undefined;
@@ -103,6 +108,8 @@ export function parseAgentFlags(
       gateway: given("gateway") ?? D.gateway,
       gatewayEgress: words("gateway-egress"),
       serviceCidrs: given("service-cidr") ?? D.serviceCidrs,
+      healthzIp: given("healthz-ip") ?? D.healthzIp,
+      healthzPort: given("healthz-port") ?? D.healthzPort,
       nodeName: words("node-name") ?? hostname,
       resyncMs: D.resyncMs,
     },

@@ -23,6 +23,7 @@ export { NftError } from "./nft-error.ts";
 export type { NftWatchScope } from "./nft-watch.ts";
 export * from "./process.ts";
 export * from "./rtnl.ts";
+export * from "./sd-notify.ts";
 export * from "./sysctl.ts";
 export * from "./tracefs.ts";
 export * from "./watch.ts";

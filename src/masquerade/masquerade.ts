@@ -12,16 +12,19 @@ export class Masquerade implements Disposable {
   readonly #nft: Nft;
   readonly #config: MasqueradeConfig;
   readonly #log: Log;
+  readonly #onRestored: () => void;
   readonly #watches = new Set<Disposable>();
   /** How the kernel listed the tables just after we wrote them; what differs from it has drifted. */
   #asWritten: string | undefined;
   #retry: NodeJS.Timeout | undefined;
   #failures = 0;
 
-  constructor(nft: Nft, config: MasqueradeConfig, log: Log) {
+  /** @param onRestored called after each repair of what somebody else had changed */
+  constructor(nft: Nft, config: MasqueradeConfig, log: Log, onRestored: () => void = () => {}) {
     this.#nft = nft;
     this.#config = config;
     this.#log = log;
+    this.#onRestored = onRestored;
   }
 
   /**
@@ -29,10 +32,15 @@ export class Masquerade implements Disposable {
    * Returns whether it wrote. @throws {NftError}
    */
   ensure(): boolean {
-    if (this.#asWritten !== undefined && this.#listing() === this.#asWritten) return false;
+    if (this.isInPlace()) return false;
     this.#nft.apply(masqueradeRuleset(this.#config));
     this.#asWritten = this.#listing();
     return true;
+  }
+
+  /** Whether the kernel has the tables as we wrote them. @throws {NftError} */
+  isInPlace(): boolean {
+    return this.#asWritten !== undefined && this.#listing() === this.#asWritten;
   }
 
   /** Ensures now, and again whenever somebody else changes the tables, until disposed. @throws {NftError} */
@@ -72,7 +80,10 @@ export class Masquerade implements Disposable {
     clearTimeout(this.#retry);
     if (this.#watches.size === 0) return;
     try {
-      if (this.ensure()) this.#log.warn("masquerade rules had been changed by someone else; restored them");
+      if (this.ensure()) {
+        this.#log.warn("masquerade rules had been changed by someone else; restored them");
+        this.#onRestored();
+      }
       this.#failures = 0;
     } catch (error) {
       const retryMs = Math.min(RETRY_MS.first * 2 ** this.#failures++, RETRY_MS.last);
