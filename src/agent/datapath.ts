@@ -102,7 +102,7 @@ export class Datapath {
     const actual = made.length > 0 ? listHost(rtnl) : before;
     const wanted = backend.wanted(own, peers.current(now), external, actual);
     this.#devices = new Set([external.index, ...wanted.devices.map((device) => device.index)]);
-    return reconcile(rtnl, wanted, {
+    const report = await reconcile(rtnl, wanted, {
       actual,
       skip: ({ of }) => {
         const isWaiting = this.#retries.isWaiting(of, now);
@@ -110,6 +110,8 @@ export class Datapath {
         return isWaiting;
       },
     });
+    const unsettled = (await backend.settle?.(own, peers.current(now), external)) ?? [];
+    return { ...report, failures: [...report.failures, ...unsettled] };
   }
 
   /** The interface chosen at the start, with its addresses of then: the lease tells them to the others. */

@@ -79,10 +79,11 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   const { external, interfaceOptions } = findInterface(rtnl, asked, hooks);
   refuseOverlap(network, external, rtnl.addresses(), configKey);
   const backend = openBackendOf(configKey, { rtnl, network, log });
+  open.push(`stop backend ${backend.type}`, () => backend.stop?.());
 
   const feed = new LeaseFeed(subnets, signal);
   const leases = await feed.first;
-  const attrs = backend.leaseAttrs(external, leases);
+  const attrs = await backend.leaseAttrs(external, leases);
   const had = backend.deviceNames.some((name) => rtnl.link(name));
   if (!had) made.push(`undo what backend ${backend.type} made`, () => backend.removeDevices());
   backend.ensureDevices(external, attrs);

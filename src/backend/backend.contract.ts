@@ -92,9 +92,9 @@ export function backendContract(subject: BackendSubject): void {
     const { lines, log } = logger();
     return { kernel, lines, backend: openBackend({ rtnl: kernel, network: networkOf(subject, stack), log }) };
   };
-  const start = (stack: Stack): ReturnType<typeof open> & { own: Lease } => {
+  const start = async (stack: Stack): Promise<ReturnType<typeof open> & { own: Lease }> => {
     const opened = open(stack);
-    const attrs = opened.backend.leaseAttrs(ETH0, []);
+    const attrs = await opened.backend.leaseAttrs(ETH0, []);
     opened.backend.ensureDevices(ETH0, attrs);
     return { ...opened, own: leaseOf(1, attrs, stack) };
   };
@@ -107,13 +107,13 @@ export function backendContract(subject: BackendSubject): void {
     });
 
     for (const stack of STACKS) {
-      it(`${stack}: publishes the lease that Flannel does, byte for byte`, () => {
-        assert.equal(formatLeaseAttrs(open(stack).backend.leaseAttrs(ETH0, [])), subject.leaseValues[stack]);
+      it(`${stack}: publishes the lease that Flannel does, byte for byte`, async () => {
+        assert.equal(formatLeaseAttrs(await open(stack).backend.leaseAttrs(ETH0, [])), subject.leaseValues[stack]);
       });
 
-      it(`${stack}: has Flannel's devices, makes them once, and undoes what it made however often`, () => {
+      it(`${stack}: has Flannel's devices, makes them once, and undoes what it made however often`, async () => {
         const { backend, kernel } = open(stack);
-        const attrs = backend.leaseAttrs(ETH0, []);
+        const attrs = await backend.leaseAttrs(ETH0, []);
         assert.deepEqual(kernel.requests, [], "nothing is made before it is asked for");
         const families: IpFamily[] = stack === "dual" ? [4, 6] : stack === "v4" ? [4] : [6];
         const names = families.map((family) => subject.deviceNames[family]).filter((name) => name !== undefined);
@@ -133,8 +133,8 @@ export function backendContract(subject: BackendSubject): void {
         assert.equal(backend.mtuBytes({ ...ETH0, mtuBytes: 9000 }), subject.mtuBytes[stack] + 7500);
       });
 
-      it(`${stack}: wants nothing for its own lease, and the cluster's networks to itself`, () => {
-        const { backend, own } = start(stack);
+      it(`${stack}: wants nothing for its own lease, and the cluster's networks to itself`, async () => {
+        const { backend, own } = await start(stack);
         const wanted = backend.wanted(own, [own], ETH0, NOTHING);
         assert.deepEqual(wanted.peers, []);
         assert.deepEqual(
@@ -147,8 +147,8 @@ export function backendContract(subject: BackendSubject): void {
         );
       });
 
-      it(`${stack}: wants the same each time it is asked`, () => {
-        const { backend, own, lines } = start(stack);
+      it(`${stack}: wants the same each time it is asked`, async () => {
+        const { backend, own, lines } = await start(stack);
         const peers = [peer(2, stack), peer(3, stack)];
         const wanted = backend.wanted(own, peers, ETH0, NOTHING);
         assert.equal(wanted.peers.length, subject.nextHop === "none" ? 0 : 2);
@@ -157,8 +157,8 @@ export function backendContract(subject: BackendSubject): void {
       });
     }
 
-    it("ignores a peer it cannot use, with one line, and again when that changes", () => {
-      const { backend, own, lines } = start("v4");
+    it("ignores a peer it cannot use, with one line, and again when that changes", async () => {
+      const { backend, own, lines } = await start("v4");
       const stranger = leaseOf(9, { publicIp: parseIpv4("192.168.100.9"), backendType: "pigeon" }, "v4");
       const good = peer(2, "v4");
       const alone = backend.wanted(own, [good], ETH0, NOTHING);
@@ -172,20 +172,20 @@ export function backendContract(subject: BackendSubject): void {
       assert.equal(lines.length, 2 * perStranger);
     });
 
-    it("ignores a peer that says it is this node, or has this node's subnet", () => {
-      const { backend, own } = start("dual");
+    it("ignores a peer that says it is this node, or has this node's subnet", async () => {
+      const { backend, own } = await start("dual");
       const twin = leaseOf(5, { ...subject.peerAttrs(5), publicIp: parseIpv4("192.168.100.11") }, "dual");
       assert.deepEqual(backend.wanted(own, [twin, peer(1, "dual")], ETH0, NOTHING).peers, []);
     });
 
-    it("says which address is missing before it takes a lease", () => {
+    it("says which address is missing before it takes a lease", async () => {
       const { index, name, mtuBytes } = ETH0;
       for (const [stack, family] of [
         ["v4", /IPv4/],
         ["v6", /IPv6/],
       ] as const)
-        assert.throws(
-          () => open(stack).backend.leaseAttrs({ index, name, mtuBytes }, []),
+        await assert.rejects(
+          async () => open(stack).backend.leaseAttrs({ index, name, mtuBytes }, []),
           (error) => error instanceof BackendError && family.test(error.message) && /--iface/.test(error.message),
         );
     });
@@ -204,7 +204,7 @@ export function backendKernelContract(subject: BackendSubject, skip: string | fa
       const subnets = subject.nextHop === "none" ? [] : peers.flatMap(subnetsOf).sort();
 
       it(`${stack}: routes peers by protocol 112, finds nothing left to do, repairs, and forgets who went`, async () => {
-        node = new KernelNode(subject, stack);
+        node = await KernelNode.start(subject, stack);
         await node.reconcile(peers);
         assert.deepEqual(node.routed(), subnets);
         for (const route of node.ours()) node.assertNextHop(route, subject, peers);
@@ -221,7 +221,7 @@ export function backendKernelContract(subject: BackendSubject, skip: string | fa
       });
 
       it(`${stack}: undoes all that it made, and nothing else`, async () => {
-        node = new KernelNode(subject, stack);
+        node = await KernelNode.start(subject, stack);
         const before = node.everything();
         await node.reconcile(peers);
         node.backend.removeDevices();
@@ -230,7 +230,7 @@ export function backendKernelContract(subject: BackendSubject, skip: string | fa
     }
 
     it("leaves a foreign route in the way alone, and names it", async () => {
-      node = new KernelNode(subject, "v4");
+      node = await KernelNode.start(subject, "v4");
       const peers = [2, 3].map((n) => leaseOf(n, subject.peerAttrs(n), "v4"));
       const dst = parsePrefix("10.244.2.0/24");
       const foreign = { family: 4, dst, gateway: parseIpv4("192.168.100.77"), protocol: 4 } as const;
@@ -251,27 +251,37 @@ export function backendKernelContract(subject: BackendSubject, skip: string | fa
 
 /** A namespace with eth0, and the backend in it. */
 class KernelNode {
-  readonly #ns: NetNs = createUnnamedNetNs();
-  readonly rtnl: Rtnl = Rtnl.open(this.#ns);
+  readonly #ns: NetNs;
+  readonly rtnl: Rtnl;
   readonly external: ExternalInterface;
   readonly backend: Backend;
   conflicts: readonly string[] = [];
   readonly #own: Lease;
 
-  constructor(subject: BackendSubject, stack: Stack) {
-    const { rtnl } = this;
+  private constructor(of: Pick<KernelNode, "rtnl" | "external" | "backend"> & { ns: NetNs; own: Lease }) {
+    this.#ns = of.ns;
+    this.rtnl = of.rtnl;
+    this.external = of.external;
+    this.backend = of.backend;
+    this.#own = of.own;
+  }
+
+  static async start(subject: BackendSubject, stack: Stack): Promise<KernelNode> {
+    const ns = createUnnamedNetNs();
+    const rtnl = Rtnl.open(ns);
     const peer = { name: "fabric" };
     rtnl.execute(newLink({ name: "eth0", kind: { kind: "veth", peer }, isUp: true }));
     rtnl.execute(setLink({ name: "fabric", isUp: true }));
     const index = rtnl.link("eth0")?.index ?? 0;
-    this.external = { ...ETH0, index };
+    const external = { ...ETH0, index };
     rtnl.execute([
       newAddress({ index, prefix: parsePrefix("192.168.100.11/24") }),
       newAddress({ index, prefix: parsePrefix("fd00:100::b/64"), flags: IFA_F_NODAD }),
     ]);
     const network = networkOf(subject, stack);
-    this.backend = openBackend({ rtnl, ns: this.#ns, network, ...logger() });
-    this.#own = leaseOf(1, this.backend.leaseAttrs(this.external, []), stack);
+    const backend = openBackend({ rtnl, ns, network, ...logger() });
+    const own = leaseOf(1, await backend.leaseAttrs(external, []), stack);
+    return new KernelNode({ ns, rtnl, external, backend, own });
   }
 
   /** As the agent's pass does. */
@@ -281,6 +291,7 @@ class KernelNode {
     const wanted = this.backend.wanted(this.#own, peers, this.external, actual);
     const { applied, failures, conflicts } = await reconcile(this.rtnl, wanted, { actual });
     assert.deepEqual(failures, []);
+    assert.deepEqual((await this.backend.settle?.(this.#own, peers, this.external)) ?? [], []);
     this.conflicts = conflicts.map(({ why }) => why);
     return applied;
   }
@@ -313,7 +324,8 @@ class KernelNode {
     return { links: this.rtnl.links().map(({ name }) => name), routes };
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    await this.backend.stop?.();
     this.rtnl[Symbol.dispose]();
     this.#ns.close();
   }

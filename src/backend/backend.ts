@@ -1,6 +1,6 @@
 import type { LeaseAttrs, NetworkConfig } from "../formats/flannel/index.ts";
 import type { Ipv4Address, Ipv6Address } from "../formats/netip/index.ts";
-import type { ActualState, WantedState } from "../host/index.ts";
+import type { ActualState, StepFailure, WantedState } from "../host/index.ts";
 import type { NetNs, Rtnl } from "../kernel/index.ts";
 import type { Lease } from "../subnet/index.ts";
 
@@ -35,6 +35,15 @@ export interface BackendOptions {
   readonly log: Log;
 }
 
+/** What a backend that carries packets in this process has counted since it started. */
+export interface Traffic {
+  /** Into the tunnel (tx) and out of it (rx). */
+  readonly packets: Readonly<Record<"tx" | "rx", number>>;
+  readonly bytes: Readonly<Record<"tx" | "rx", number>>;
+  /** Packets that went nowhere, by reason. */
+  readonly drops: Readonly<Record<string, number>>;
+}
+
 /** One way for packets to travel between nodes. */
 export interface Backend {
   /** `Backend.Type` of the network config: `vxlan`. */
@@ -44,7 +53,7 @@ export interface Backend {
   /** The MTU of pods on this node. */
   mtuBytes(external: ExternalInterface): number;
   /** What this node's lease shall say. `leases`: all there are, one of which may be this node's from before. */
-  leaseAttrs(external: ExternalInterface, leases: readonly Lease[]): LeaseAttrs;
+  leaseAttrs(external: ExternalInterface, leases: readonly Lease[]): LeaseAttrs | Promise<LeaseAttrs>;
   /**
    * Makes the devices what they should be, or leaves them when they are. Says which it had to make anew.
    * @throws {BackendError} with what to do about it
@@ -52,6 +61,15 @@ export interface Backend {
   ensureDevices(external: ExternalInterface, attrs: LeaseAttrs): readonly string[];
   /** All that `own` and the peers need in the kernel. Pure but for log lines about leases that cannot be used. */
   wanted(own: Lease, peers: readonly Lease[], external: ExternalInterface, actual: ActualState): WantedState;
+  /**
+   * The rest of what `own` and the peers need, where rtnetlink's tables do not hold it: WireGuard's peers, the
+   * forwarding table of a tunnel in this process, somebody's commands. As level-triggered as wanted(): called in every
+   * pass, after host is done, with all peers; it finds the difference by itself. Gives what failed, part by part.
+   */
+  settle?(own: Lease, peers: readonly Lease[], external: ExternalInterface): Promise<readonly StepFailure[]>;
+  traffic?(): Traffic;
+  /** Ends what runs in this process. The kernel's state stays. */
+  stop?(): Promise<void>;
   /** Removes what it made: the undo of a start that failed. */
   removeDevices(): void;
 }

@@ -86,6 +86,30 @@ describe("plan()", () => {
     );
   });
 
+  it("gives a device its own routes after its address, and they are nobody's to take", () => {
+    const routes = [{ dst: NETWORK, oif: FLANNEL, onlink: false }];
+    const wanted: WantedState = {
+      ...wantedOf([]),
+      devices: [{ index: FLANNEL, name: "flannel.1", addresses: [], routes }],
+    };
+    assert.deepEqual(
+      plan(EMPTY, wanted).steps.map((step) => [step.of, step.changes.map((change) => change.change)]),
+      [
+        ["device flannel.1", ["set-up"]],
+        ["routes of device flannel.1", ["replace-route"]],
+      ],
+    );
+    assert.deepEqual(plan(applyAll(EMPTY, wanted), wanted), { steps: [], conflicts: [] });
+    const foreign = route("10.244.0.0/16", { oif: ETH0, protocol: 4 });
+    const { steps, conflicts } = plan({ ...EMPTY, routes: [foreign] }, wanted);
+    assert.deepEqual(
+      steps.map((step) => step.of),
+      ["device flannel.1"],
+    );
+    assert.match(conflicts[0]?.why ?? "", /10\.244\.0\.0\/16.*ip route del/);
+    assert.equal(conflicts[0]?.of, "routes of device flannel.1");
+  });
+
   it("removes a vanished peer's route before its FDB entry before its neighbour", () => {
     const before = applyAll(EMPTY, wantedOf([peer(2, 2)]));
     assert.deepEqual(

@@ -58,13 +58,16 @@ export function plan(actual: ActualState, wanted: WantedState): Plan {
   for (const device of wanted.devices) add(`device ${device.name}`, deviceChanges(actual, device));
   const is = indexActual(actual);
   /** Who wants what is to be under a key. */
-  const claims = new Map<string, WantedPeer>();
-  for (const peer of wanted.peers) {
-    const keyed = keyPeer(peer);
+  const claims = new Map<string, string>();
+  const addOwner = (of: string, parts: Omit<WantedPeer, "key">): void => {
+    const keyed = keyParts(of, parts);
     const why = claim(claims, keyed) ?? foreignRoute(is.routes, keyed, owns);
-    if (why === undefined) add(`peer ${peer.key}`, peerChanges(is, keyed, owns));
-    else conflicts.push({ of: `peer ${peer.key}`, why });
-  }
+    if (why === undefined) add(of, ownerChanges(is, keyed, owns));
+    else conflicts.push({ of, why });
+  };
+  for (const { name, routes } of wanted.devices)
+    if (routes) addOwner(`routes of device ${name}`, { neighbours: [], fdb: [], routes });
+  for (const peer of wanted.peers) addOwner(`peer ${peer.key}`, peer);
   steps.push(...staleSteps(actual, wanted, claims, owns));
   return { steps, conflicts };
 }
@@ -93,37 +96,37 @@ function indexActual(actual: ActualState): Indexed {
   return { neighbours, fdb: groupBy(selfEntries, fdbKey), routes: groupBy(actual.routes, routeKey) };
 }
 
-/** A peer whose parts have their keys at hand: there are thousands of them, and making a key is what costs. */
-interface KeyedPeer {
-  readonly peer: WantedPeer;
+/** A peer, or a device, whose parts have their keys at hand: there are thousands of them, and making a key is what costs. */
+interface Owner {
+  readonly of: string;
   readonly neighbours: readonly (readonly [key: string, wanted: WantedNeighbour])[];
   readonly fdb: readonly (readonly [key: string, wanted: WantedFdb])[];
   readonly routes: readonly (readonly [key: string, wanted: WantedRoute])[];
 }
 
-function keyPeer(peer: WantedPeer): KeyedPeer {
+function keyParts(of: string, { neighbours, fdb, routes }: Omit<WantedPeer, "key">): Owner {
   return {
-    peer,
-    neighbours: peer.neighbours.map((wanted) => [neighbourKey(wanted), wanted]),
-    fdb: peer.fdb.map((wanted) => [fdbKey(wanted), wanted]),
-    routes: peer.routes.map((wanted) => [routeKey(wanted), wanted]),
+    of,
+    neighbours: neighbours.map((wanted) => [neighbourKey(wanted), wanted]),
+    fdb: fdb.map((wanted) => [fdbKey(wanted), wanted]),
+    routes: routes.map((wanted) => [routeKey(wanted), wanted]),
   };
 }
 
 /** Two peers may not want different things in one place: it would change hands for ever. The first in order has it. */
-function claim(claims: Map<string, WantedPeer>, keyed: KeyedPeer): string | undefined {
+function claim(claims: Map<string, string>, keyed: Owner): string | undefined {
   const keys = [...keyed.neighbours, ...keyed.fdb, ...keyed.routes];
   const contested = keys.find(([key]) => claims.has(key));
-  for (const [key] of keys) if (!claims.has(key)) claims.set(key, keyed.peer);
+  for (const [key] of keys) if (!claims.has(key)) claims.set(key, keyed.of);
   if (!contested) return undefined;
   const [key, wanted] = contested;
   const isFdb = "lladdr" in wanted && "dst" in wanted;
   const what = isFdb ? `MAC address ${wanted.lladdr}` : "subnet";
-  return `its ${what} is that of peer ${claims.get(key)?.key} too; one of the two leases has to go`;
+  return `its ${what} is that of ${claims.get(key)} too; one of the two leases has to go`;
 }
 
 /** A route that is not ours, in the place where one of the peer's has to be. */
-function foreignRoute(routes: Indexed["routes"], { routes: wanted }: KeyedPeer, owns: Ownership): string | undefined {
+function foreignRoute(routes: Indexed["routes"], { routes: wanted }: Owner, owns: Ownership): string | undefined {
   for (const [key, route] of wanted) {
     const inPlace = routes.get(key) ?? [];
     if (inPlace.some((other) => sameWay(other, route))) continue;
@@ -137,20 +140,20 @@ function foreignRoute(routes: Indexed["routes"], { routes: wanted }: KeyedPeer, 
   return undefined;
 }
 
-function peerChanges(is: Indexed, peer: KeyedPeer, owns: Ownership): Change[] {
+function ownerChanges(is: Indexed, owner: Owner, owns: Ownership): Change[] {
   const changes: Change[] = [];
-  for (const [key, neighbour] of peer.neighbours) {
+  for (const [key, neighbour] of owner.neighbours) {
     const entry = is.neighbours.get(key);
     if (entry?.lladdr !== neighbour.lladdr || !isPermanent(entry))
       changes.push({ change: "replace-neighbour", neighbour });
   }
-  for (const [key, fdb] of peer.fdb) {
+  for (const [key, fdb] of owner.fdb) {
     const [entry, ...more] = is.fdb.get(key) ?? [];
     // The kernel's replace changes one destination and leaves the others.
     for (const other of more) changes.push({ change: "delete-fdb", fdb: other });
     if (entry?.dst !== fdb.dst || !isPermanent(entry)) changes.push({ change: "replace-fdb", fdb });
   }
-  for (const [key, route] of peer.routes)
+  for (const [key, route] of owner.routes)
     if (!is.routes.get(key)?.some((other) => satisfies(other, route, owns)))
       changes.push({ change: "replace-route", route });
   return changes;

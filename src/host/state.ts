@@ -31,6 +31,8 @@ export interface WantedDevice {
   readonly name: string;
   /** Others within `ranges` are removed; addresses elsewhere are somebody's business. */
   readonly addresses: readonly Prefix[];
+  /** Of the device itself and no single peer: the whole network, behind a tunnel that tells peers apart by itself. */
+  readonly routes?: readonly WantedRoute[];
 }
 
 /** All that one peer node needs. Its parts are applied in this order, and its failure is its own. */
@@ -56,7 +58,8 @@ export interface WantedFdb {
 
 export interface WantedRoute {
   readonly dst: Prefix;
-  readonly gateway: IpAddress;
+  /** Absent: what it leads to is on the link itself. */
+  readonly gateway?: IpAddress | undefined;
   readonly oif: number;
   readonly onlink: boolean;
 }

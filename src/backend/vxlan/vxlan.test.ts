@@ -14,6 +14,7 @@ import { type BackendError, type ExternalInterface, openBackend } from "../index
 import { incompatibility, vxlanDeviceSpec } from "./device.ts";
 import { deriveVtepMac } from "./mac.ts";
 import { directInterface } from "./peers.ts";
+import { VxlanBackend } from "./vxlan.ts";
 
 const ETH0: ExternalInterface = {
   name: "eth0",
@@ -108,14 +109,14 @@ describe("the vxlan backend", () => {
   });
 
   it("counts a configured MTU as the underlay's", () => {
-    const backend = openBackend({ rtnl: kernel(), network: network({ MTU: 1400, VNI: 7 }), log: logger() });
+    const backend = new VxlanBackend({ rtnl: kernel(), network: network({ MTU: 1400, VNI: 7 }), log: logger() });
     assert.equal(backend.mtuBytes(ETH0), 1350);
     assert.deepEqual(backend.deviceNames, ["flannel.7"]);
   });
 
   it("keeps a compatible device, whatever its checksums, and touches nothing of it", () => {
     const rtnl = kernel(vxlanLink());
-    const backend = openBackend({ rtnl, network: network(), log: logger() });
+    const backend = new VxlanBackend({ rtnl, network: network(), log: logger() });
     const attrs = backend.leaseAttrs(ETH0, []);
     assert.deepEqual(backend.ensureDevices(ETH0, attrs), []);
     assert.deepEqual(rtnl.requests, []);
@@ -136,7 +137,7 @@ describe("the vxlan backend", () => {
 
   it("keeps its MAC: the device's, else the one of its lease, else the derived one", () => {
     const macOf = (rtnl: ReturnType<typeof kernel>, leases: readonly Lease[]): unknown =>
-      (openBackend({ rtnl, network: network(), log: logger() }).leaseAttrs(ETH0, leases).backendData as JsonObject)
+      (new VxlanBackend({ rtnl, network: network(), log: logger() }).leaseAttrs(ETH0, leases).backendData as JsonObject)
         .VtepMAC;
     const mine = lease("10.244.1.0/24", "192.168.100.11", vtep(MAC.peer));
     const other = lease("10.244.2.0/24", "192.168.100.12", vtep(MAC.peer));
@@ -154,7 +155,7 @@ describe("the vxlan backend", () => {
   });
 
   it("wants of a peer the neighbour, the FDB entry and the onlink route of Flannel", () => {
-    const backend = openBackend({ rtnl: kernel(vxlanLink()), network: network(), log: logger() });
+    const backend = new VxlanBackend({ rtnl: kernel(vxlanLink()), network: network(), log: logger() });
     backend.ensureDevices(ETH0, backend.leaseAttrs(ETH0, []));
     const own = lease("10.244.1.0/24", "192.168.100.11");
     const gateway = "10.244.2.0";
@@ -175,7 +176,7 @@ describe("the vxlan backend", () => {
 
   it("says once of each lease it cannot use why, and uses the others", () => {
     const log = logger();
-    const backend = openBackend({ rtnl: kernel(vxlanLink()), network: network(), log });
+    const backend = new VxlanBackend({ rtnl: kernel(vxlanLink()), network: network(), log });
     backend.ensureDevices(ETH0, backend.leaseAttrs(ETH0, []));
     const own = lease("10.244.1.0/24", "192.168.100.11");
     const leases = [
@@ -198,7 +199,7 @@ describe("the vxlan backend", () => {
   });
 
   it("with DirectRouting routes straight to a peer on the same link, and by the tunnel behind a router", () => {
-    const backend = openBackend({
+    const backend = new VxlanBackend({
       rtnl: kernel(vxlanLink()),
       network: network({ DirectRouting: true }),
       log: logger(),

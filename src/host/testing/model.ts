@@ -66,8 +66,10 @@ function replaceFirstDestination(
 }
 
 function replaceFirstRoute(routes: readonly Route[], wanted: WantedRoute): readonly Route[] {
+  const { gateway, ...rest } = wanted;
   const route: Route = {
-    ...wanted,
+    ...rest,
+    ...(gateway && { gateway }),
     family: isIpv4(wanted.dst.address) ? 4 : 6,
     table: RT_TABLE_MAIN,
     protocol: RTPROT_PODPATH,
