@@ -3,13 +3,15 @@ import type { GatewayStatus } from "../gateway/index.ts";
 import { notifySupervisor } from "../kernel/index.ts";
 import { openEtcdStore, type Store, type StoreState } from "../store/index.ts";
 import type { DatapathStatus } from "./datapath.ts";
-import { AgentError } from "./errors.ts";
+import { AgentError, messageOf } from "./errors.ts";
 import { serveHealth } from "./health.ts";
 import type { Log } from "./log.ts";
 import { type RunningNode, startNode } from "./node.ts";
 import type { Observer } from "./observer.ts";
 import type { AgentOptions } from "./options.ts";
 import { requireNetAdmin } from "./preflight.ts";
+import { type RunRecord, statusSocketPath, writeRunRecord } from "./status/run-record.ts";
+import { serveStatus } from "./status/serve.ts";
 import { Undo } from "./undo.ts";
 
 /** The one line on stdout that says the node is up: `{"ready":true,"node":"node1","subnet":"10.244.1.0/24",…}`. */
@@ -39,6 +41,8 @@ export interface AgentStatus extends Omit<ReadyReport, "ready"> {
 
 export interface AgentHooks {
   readonly log: Log;
+  /** How the agent was started, for `podpath status` and `podpath cleanup` to know when it is dead. */
+  readonly started?: Pick<RunRecord, "args" | "env">;
   /** Called once, when every peer known by then is in the kernel and subnet.env is written. */
   readonly onReady?: (report: ReadyReport, status: () => AgentStatus) => void;
 }
@@ -60,6 +64,7 @@ export async function runAgent(options: AgentOptions, hooks: AgentHooks, signal:
     // From here on it belongs to the cluster, whatever becomes of this process.
     made.forget();
     hooks.log.info({ ...node.report }, "ready");
+    await tellStatus(node, options, hooks, open);
     hooks.onReady?.(node.report, node.status);
     tellSupervisor("READY=1", hooks.log);
     await node.run();
@@ -70,6 +75,22 @@ export async function runAgent(options: AgentOptions, hooks: AgentHooks, signal:
   if (!signal.aborted) return;
   hooks.log.info({}, "stopping; the datapath stays");
   tellSupervisor("STOPPING=1", hooks.log);
+}
+
+/** For `podpath status`; a node works without. */
+async function tellStatus(
+  node: RunningNode,
+  { subnetFile }: AgentOptions,
+  hooks: AgentHooks,
+  open: Undo,
+): Promise<void> {
+  const { log, started } = hooks;
+  open.use("stop telling the status", await serveStatus(statusSocketPath(subnetFile), node.look, log));
+  try {
+    if (started) writeRunRecord(subnetFile, started);
+  } catch (error) {
+    log.warn({ err: error }, `podpath status will have to be told this agent's flags: ${messageOf(error)}`);
+  }
 }
 
 /** Serves from the start on, so that a node that waits for its store is seen to live. */
@@ -104,7 +125,8 @@ function tellSupervisor(state: string, log: Log): void {
   }
 }
 
-async function openStore(options: AgentOptions, log: Log): Promise<Store> {
+/** The store that the options name. @throws {AgentError} @throws {EtcdError} */
+export async function openStore(options: AgentOptions, log: Log): Promise<Store> {
   const { etcdEndpoints, etcdCafile, etcdCertfile, etcdKeyfile, etcdUsername, etcdPassword } = options;
   if ((etcdCertfile === undefined) !== (etcdKeyfile === undefined))
     throw new AgentError("Cannot use TLS for etcd: --etcd-certfile and --etcd-keyfile are needed both or neither");

@@ -1,14 +1,12 @@
 // CNI calls for the agent's node. All kernel work is synchronous and so one call's at a time; what is waited for (a
 // lock, somebody else's IPAM plugin, a device's end) another call may use. Calls for one container keep their order.
-import { lstatSync, rmSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
-import { dirname } from "node:path";
+import { createServer, type Socket } from "node:net";
 import type { BaseLogger } from "pino";
 import { CNI_ERROR, CniError, formatError, toCniError } from "../formats/cni/index.ts";
-import { isNotFound, makeDirectories } from "../kernel/index.ts";
 import { type PluginReply, type PluginRequest, runPlugin } from "../plugins/index.ts";
 import { formatCniReply, parseCniRequest } from "./cni-request.ts";
 import type { Observer } from "./observer.ts";
+import { listenForRoot } from "./unix-socket.ts";
 
 export interface CniServerOptions {
   /** Unix socket of the CNI server; only its owner can connect (0600, and 0700 for a folder made for it). */
@@ -32,14 +30,10 @@ const MAX_CONNECTIONS = 1024;
  */
 export async function startCniServer(options: CniServerOptions): Promise<AsyncDisposable> {
   const { socketPath } = options;
-  makeDirectories(dirname(socketPath), 0o700);
-  if (await isServed(socketPath))
-    throw new Error(`Cannot listen on ${socketPath}: another agent does; stop it, or give --cni-socket another path`);
-  removeDeadSocket(socketPath);
   const calls = new Calls(options);
   const server = createServer({ allowHalfOpen: true }, (socket) => calls.take(socket));
   server.maxConnections = MAX_CONNECTIONS;
-  await listen(server, socketPath);
+  await listenForRoot(server, socketPath, "--cni-socket");
   // accept() failed, for want of descriptors: no reason for the whole agent to end.
   server.on("error", (error) => options.log?.error({ err: error, socketPath }, "cannot take a CNI call"));
   options.log?.info({ socketPath }, "serving CNI calls");
@@ -49,42 +43,6 @@ export async function startCniServer(options: CniServerOptions): Promise<AsyncDi
       await calls.finished();
     },
   };
-}
-
-async function isServed(path: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(path, () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.on("error", (e: NodeJS.ErrnoException) => {
-      if (isNotFound(e) || e.code === "ECONNREFUSED") resolve(false);
-      else reject(new Error(`Cannot listen on ${path}: ${e.message}`, { cause: e }));
-    });
-  });
-}
-
-/** Nothing but a socket is taken away: a mistyped path may name anything. */
-function removeDeadSocket(path: string): void {
-  const left = lstatSync(path, { throwIfNoEntry: false });
-  if (left && !left.isSocket())
-    throw new Error(
-      `Cannot listen on ${path}: it is there already and is no socket; remove it, or give --cni-socket another path`,
-    );
-  rmSync(path, { force: true });
-}
-
-/** bind() is in listen() itself, so that the file never exists with wider permissions. */
-function listen(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (e) => reject(new Error(`Cannot listen on ${path}: ${e.message}`, { cause: e })));
-    const umask = process.umask(0o177);
-    try {
-      server.listen(path, resolve);
-    } finally {
-      process.umask(umask);
-    }
-  });
 }
 
 class Calls {

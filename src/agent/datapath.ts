@@ -10,6 +10,8 @@ import type { Log } from "./log.ts";
 import type { Observer, PassCause } from "./observer.ts";
 import type { PeerSet } from "./peer-set.ts";
 import { Retries } from "./retries.ts";
+import type { Drift } from "./status/drift.ts";
+import { surveyDatapath } from "./status/survey.ts";
 import { type Interest, mayMatter } from "./triggers.ts";
 
 /** The whole of the node, as opposed to one of its peers, in retries and failures. */
@@ -112,6 +114,13 @@ export class Datapath {
     });
     const unsettled = (await backend.settle?.(own, peers.current(now), external)) ?? [];
     return { ...report, failures: [...report.failures, ...unsettled] };
+  }
+
+  /** What the next pass would do, told peer by peer; changes nothing. */
+  drift(): Drift {
+    const { rtnl, backend, own, peers } = this.#options;
+    const external = this.#external(listHost(rtnl));
+    return surveyDatapath({ rtnl, backend, external, own, leases: peers.current(performance.now()) });
   }
 
   /** The interface chosen at the start, with its addresses of then: the lease tells them to the others. */

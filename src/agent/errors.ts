@@ -2,3 +2,7 @@
 export class AgentError extends Error {
   override name = "AgentError";
 }
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -17,6 +17,8 @@ import type { Address, Link, Route } from "../formats/netlink/index.ts";
 import { RT_SCOPE_LINK, RT_SCOPE_UNIVERSE, RTN_UNICAST } from "../formats/netlink/index.ts";
 import type { ActualState } from "../host/index.ts";
 import { AgentError } from "./errors.ts";
+import { familiesOf } from "./families.ts";
+import type { AgentOptions } from "./options.ts";
 
 // include/uapi/linux/if_addr.h
 const IFA_F_TEMPORARY = 0x01;
@@ -36,6 +38,18 @@ export interface InterfaceOptions {
   readonly publicIpv6?: Ipv6Address;
   /** The families the network config enables. */
   readonly families: readonly IpFamily[];
+}
+
+/** What the agent's options ask for, in a network of these families. */
+export function interfaceOptionsOf(options: AgentOptions, network: NetworkConfig): InterfaceOptions {
+  return {
+    iface: options.iface,
+    ifaceRegex: options.ifaceRegex,
+    ...(options.ifaceCanReach && { ifaceCanReach: options.ifaceCanReach }),
+    ...(options.publicIp && { publicIp: options.publicIp }),
+    ...(options.publicIpv6 && { publicIpv6: options.publicIpv6 }),
+    families: familiesOf(network),
+  };
 }
 
 type Listing = Pick<ActualState, "links" | "addresses" | "routes">;

@@ -8,3 +8,8 @@ export * from "./agent.ts";
 export * from "./cni-server.ts";
 export * from "./errors.ts";
 export * from "./options.ts";
+export type { AgentInfo } from "./status/agent-info.ts";
+export { askAgent } from "./status/ask.ts";
+export { lookAtNode } from "./status/look.ts";
+export * from "./status/run-record.ts";
+export * from "./status/status.ts";

@@ -15,8 +15,16 @@ import { type Lease, SubnetManager } from "../subnet/index.ts";
 import type { AgentHooks, AgentStatus, ReadyReport } from "./agent.ts";
 import { type CniServerOptions, startCniServer } from "./cni-server.ts";
 import { Datapath } from "./datapath.ts";
-import { AgentError } from "./errors.ts";
-import { chooseInterface, describeInterface, type InterfaceOptions, refuseOverlap } from "./external-interface.ts";
+import { AgentError, messageOf } from "./errors.ts";
+import {
+  chooseInterface,
+  describeInterface,
+  type InterfaceOptions,
+  interfaceOptionsOf,
+  refuseOverlap,
+} from "./external-interface.ts";
+import { familiesOf } from "./families.ts";
+import { gatewayOptionsOf } from "./gateway-options.ts";
 import { LeaseFeed } from "./lease-feed.ts";
 import { removeUnwantedTables } from "./leftovers.ts";
 import { ReconcileLoop } from "./loop.ts";
@@ -25,6 +33,8 @@ import type { AgentOptions } from "./options.ts";
 import { keepMasquerade, masqueradeConfig, subnetEnv } from "./own-subnet.ts";
 import { leaseKey, PeerSet } from "./peer-set.ts";
 import { ensureForwarding } from "./preflight.ts";
+import { agentsLook } from "./status/agents-look.ts";
+import type { NodeStatus } from "./status/status.ts";
 import { previousSubnets, writeSubnetFile } from "./subnet-file.ts";
 import type { Undo } from "./undo.ts";
 
@@ -49,6 +59,8 @@ export interface StartOptions {
 export interface RunningNode {
   readonly report: ReadyReport;
   readonly status: () => AgentStatus;
+  /** The kernel against the leases that this process holds, by a look that changes nothing. */
+  readonly look: () => NodeStatus;
   /** Why the process should be started again, if it should. */
   readonly whyDead: () => string | undefined;
   /** What of the node is not as it should be now. */
@@ -68,14 +80,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   const configKey = `${subnets.prefix}/config`;
   const network = await whileTelling(start, subnets.networkConfig(signal)).catch((e) => blame(configKey, e));
   const rtnl = open.use("close rtnetlink", Rtnl.open());
-  const asked: InterfaceOptions = {
-    iface: options.iface,
-    ifaceRegex: options.ifaceRegex,
-    ...(options.ifaceCanReach && { ifaceCanReach: options.ifaceCanReach }),
-    ...(options.publicIp && { publicIp: options.publicIp }),
-    ...(options.publicIpv6 && { publicIpv6: options.publicIpv6 }),
-    families: familiesOf(network),
-  };
+  const asked = interfaceOptionsOf(options, network);
   const { external, interfaceOptions } = findInterface(rtnl, asked, hooks);
   refuseOverlap(network, external, rtnl.addresses(), configKey);
   const backend = openBackendOf(configKey, { rtnl, network, log });
@@ -137,8 +142,11 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   const kept = (isWanted: boolean): IpFamily[] => (isWanted ? familiesOf(network) : []);
   removeUnwantedTables({ masquerade: kept(wantsMasquerade), gateway: kept(options.gateway) }, nft, log);
   const { ready, ...about } = describe(options, external, backend, own);
+  let lease = own;
   return {
     report: { ready, ...about },
+    look: () =>
+      agentsLook({ options, network, external, backend, lease, nft, gateway, datapath, subnets, state: store.state() }),
     status: () => ({
       ...about,
       datapath: datapath.status(),
@@ -161,7 +169,10 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
     },
     run: async () => {
       const marginMs = options.subnetLeaseRenewMargin * 60_000;
-      const parts = [feed.done, subnets.keep(own, signal, marginMs), loop.run(signal), gateway?.run(signal)];
+      const keeping = subnets.keep(own, signal, marginMs, (now) => {
+        lease = now;
+      });
+      const parts = [feed.done, keeping, loop.run(signal), gateway?.run(signal)];
       // None of them ends before the signal but by a bug; then the process ends, its supervisor starts it again, and
       // the datapath goes on meanwhile.
       await Promise.all(parts);
@@ -199,10 +210,6 @@ function openBackendOf(configKey: string, options: Parameters<typeof openBackend
   }
 }
 
-function familiesOf(network: NetworkConfig): IpFamily[] {
-  return [...(network.ipv4 ? [4 as const] : []), ...(network.ipv6 ? [6 as const] : [])];
-}
-
 function findInterface(
   rtnl: Rtnl,
   asked: InterfaceOptions,
@@ -234,10 +241,7 @@ function newGateway(nft: Nft, network: NetworkConfig, { options, hooks, store }:
     nft,
     store,
     families: familiesOf(network),
-    clusterCidrs: [network.ipv4?.network, network.ipv6?.network].filter((range) => range !== undefined),
-    serviceCidrs: options.serviceCidrs,
-    nodeName: options.nodeName,
-    ...(options.gatewayEgress && { egress: { device: options.gatewayEgress } }),
+    ...gatewayOptionsOf(network, options),
     log: hooks.log,
   });
 }
@@ -260,8 +264,4 @@ function describe(options: AgentOptions, external: ExternalInterface, backend: B
     devices: backend.deviceNames,
     mtu: backend.mtuBytes(external),
   };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

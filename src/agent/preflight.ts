@@ -2,7 +2,10 @@ import type { IpFamily } from "../formats/netip/index.ts";
 import { hasCapability, readSysctl, writeSysctl } from "../kernel/index.ts";
 import { AgentError } from "./errors.ts";
 
-const FORWARDING = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
+export const FORWARDING: Readonly<Record<IpFamily, string>> = {
+  4: "net/ipv4/ip_forward",
+  6: "net/ipv6/conf/all/forwarding",
+} as const;
 
 /** @throws {AgentError} when this process may not configure the network */
 export function requireNetAdmin(status?: string): void {

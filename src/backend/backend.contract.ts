@@ -127,6 +127,25 @@ export function backendContract(subject: BackendSubject): void {
         assert.deepEqual([...kernel.links.keys()], []);
       });
 
+      it(`${stack}: another process finds the devices, wants the same of them, and changes nothing`, async () => {
+        const { kernel, backend, own } = await start(stack);
+        const other = openBackend({ rtnl: kernel, network: networkOf(subject, stack), ...logger() });
+        if (!other.findDevices) return;
+        const before = kernel.requests.length;
+        assert.deepEqual(other.findDevices(ETH0, own.attrs), []);
+        const peers = [peer(2, stack), peer(3, stack)];
+        assert.deepEqual(other.wanted(own, peers, ETH0, NOTHING), backend.wanted(own, peers, ETH0, NOTHING));
+        assert.equal(kernel.requests.length, before);
+        backend.removeDevices();
+        const removed = kernel.requests.length;
+        const problems = other.findDevices(ETH0, own.attrs);
+        assert.deepEqual(
+          problems,
+          backend.deviceNames.map((name) => `${name} is missing`),
+        );
+        assert.equal(kernel.requests.length, removed);
+      });
+
       it(`${stack}: leaves pods the MTU that fits the interface`, () => {
         const { backend } = open(stack);
         assert.equal(backend.mtuBytes(ETH0), subject.mtuBytes[stack]);

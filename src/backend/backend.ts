@@ -59,6 +59,11 @@ export interface Backend {
    * @throws {BackendError} with what to do about it
    */
   ensureDevices(external: ExternalInterface, attrs: LeaseAttrs): readonly string[];
+  /**
+   * Takes the devices as they are, for a look that changes nothing: wanted() speaks of them from then on. Says what of
+   * them ensureDevices() would change. Without this method only the process that made the devices can tell.
+   */
+  findDevices?(external: ExternalInterface, attrs: LeaseAttrs): readonly string[];
   /** All that `own` and the peers need in the kernel. Pure but for log lines about leases that cannot be used. */
   wanted(own: Lease, peers: readonly Lease[], external: ExternalInterface, actual: ActualState): WantedState;
   /**

@@ -1,7 +1,7 @@
 // Every flag of `podpath agent`, which is `flanneld`: Flannel's under Flannel's names, then ours.
 import { type AgentOptions, DEFAULT_OPTIONS } from "../agent/index.ts";
 import { parseIp, parseIpv4, parseIpv6, parsePrefix } from "../formats/netip/index.ts";
-import { addEnvironment, type Flag, goBool, goInt, goRegex, parseArguments, UsageError } from "./go-flags.ts";
+import { addEnvironment, bool, type Flag, goInt, goRegex, parseArguments, UsageError } from "./go-flags.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 
 export const ENV_PREFIX = "FLANNELD";
@@ -76,6 +76,21 @@ export function parseAgentFlags(
   if (values.get("help") || values.get("h")) return "help";
   if (values.get("version")) return "version";
   addEnvironment(values, AGENT_FLAGS, ENV_PREFIX, variables);
+  return readAgentFlags(values, hostname);
+}
+
+/** The values of a command line and an environment, by flag. @throws {UsageError} */
+export function agentFlagsOf(
+  args: readonly string[],
+  variables: Readonly<Record<string, string | undefined>>,
+): Map<string, unknown> {
+  const values = parseArguments(AGENT_FLAGS, args);
+  addEnvironment(values, AGENT_FLAGS, ENV_PREFIX, variables);
+  return values;
+}
+
+/** @throws {UsageError} */
+export function readAgentFlags(values: ReadonlyMap<string, unknown>, hostname: string): AgentCommandLine {
   if (values.get("kube-subnet-mgr"))
     throw new UsageError(
       "--kube-subnet-mgr: kube mode is not there yet; leases are kept in etcd, or in podpath store (--etcd-endpoints)",
@@ -120,10 +135,6 @@ export function parseAgentFlags(
 
 function text(name: string, value: string, help: string): Flag<string> {
   return { name, value, help, parse: (given) => given };
-}
-
-function bool(name: string, help: string): Flag<boolean> {
-  return { name, help, parse: goBool };
 }
 
 function number(name: string, value: string, help: string, least = -(2 ** 31), most = 2 ** 31): Flag<number> {

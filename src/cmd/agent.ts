@@ -23,7 +23,9 @@ export async function agentCommand(called: string, args: readonly string[], vers
     status = current;
     say(report);
   };
-  await runAgent(options, { log, onReady }, controller.signal);
+  const variables = Object.entries(process.env).filter(([name]) => name.startsWith(`${ENV_PREFIX}_`));
+  const started = { args, env: Object.fromEntries(variables) as Record<string, string> };
+  await runAgent(options, { log, onReady, started }, controller.signal);
 }
 
 function say(report: object): void {

@@ -70,6 +70,11 @@ function set(values: Map<string, unknown>, flag: Flag, text: string, from: strin
   }
 }
 
+/** A flag that is true or false. */
+export function bool(name: string, help: string): Flag<boolean> {
+  return { name, help, parse: goBool };
+}
+
 /** strconv.ParseBool */
 export function goBool(text: string): boolean {
   if (/^(1|t|T|true|TRUE|True)$/.test(text)) return true;

@@ -7,6 +7,7 @@ import { placeOf } from "./layout.ts";
 import { StoredObjects } from "./objects.ts";
 import { type GatewayOptions, planGateway } from "./plan.ts";
 import { gatewayCleanup } from "./ruleset.ts";
+import { type GatewayRuleset, gatewayRulesets, SERVICES_PREFIX } from "./wanted.ts";
 
 export type Log = Pick<BaseLogger, "debug" | "info" | "warn" | "error">;
 
@@ -70,7 +71,7 @@ export class Gateway {
   }
 
   get #prefix(): string {
-    return this.#config.prefix ?? "/podpath/services";
+    return this.#config.prefix ?? SERVICES_PREFIX;
   }
 
   /**
@@ -102,6 +103,12 @@ export class Gateway {
       skipped: this.#skipped,
       syncs: { ...this.#syncs },
     };
+  }
+
+  /** What the tables should hold; undefined as long as the store has told nothing. */
+  wanted(): GatewayRuleset[] | undefined {
+    const families = this.#tables.map(({ family }) => family);
+    return this.#hasSnapshot ? gatewayRulesets(this.#objects, this.#options, families) : undefined;
   }
 
   /** Resolves once the kernel holds what the store first told. */

@@ -9,3 +9,4 @@ export * from "./gateway.ts";
 export { GATEWAY_TABLE } from "./layout.ts";
 export * from "./plan.ts";
 export * from "./ruleset.ts";
+export { type GatewayRuleset, gatewayTables, listGateway } from "./wanted.ts";

@@ -20,7 +20,7 @@ export { childEnvironment, type LabPrograms } from "./programs.ts";
 export type { FromRunner, ScenarioResult, ScenariosRequest } from "./scenarios/messages.ts";
 export { startScenarios } from "./scenarios/start.ts";
 export { stateDir, stateRoot } from "./state-dir.ts";
-export { formatLab } from "./table.ts";
+export { formatLab, formatTable } from "./table.ts";
 export { MAX_NODES } from "./topology.ts";
 
 /** The supervisor's whole life. What it needs is loaded here only: the commands that ask it something start faster so. */

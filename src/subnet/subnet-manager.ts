@@ -3,9 +3,10 @@ import { type LeaseAttrs, type NetworkConfig, parseNetworkConfig } from "../form
 import { type Ipv4Address, type Prefix, parseIpv4 } from "../formats/netip/index.ts";
 import type { Log, Store } from "../store/index.ts";
 import { acquireLease, type ListedLeases } from "./acquire.ts";
+import { fitsConfig } from "./allocate.ts";
 import { SubnetError } from "./errors.ts";
 import { keepLease } from "./keep.ts";
-import type { Lease } from "./lease.ts";
+import { isSameNode, type Lease } from "./lease.ts";
 import { LeaseSet } from "./lease-set.ts";
 import { Presence } from "./presence.ts";
 
@@ -106,6 +107,26 @@ export class SubnetManager {
       told = now;
       yield leases.map(({ lease }) => lease);
     }
+  }
+
+  /** Every node's lease as the store has them now, those that watch() would give. @throws {EtcdError} */
+  async leases(signal: AbortSignal): Promise<readonly Lease[]> {
+    for await (const leases of this.watch(signal)) return leases;
+    signal.throwIfAborted();
+    throw new SubnetError("config", `Cannot list the leases of ${this.prefix}: the store was closed`);
+  }
+
+  /** The lease of the node with these public addresses, and until when it has it. @throws {EtcdError} */
+  async held(node: Pick<Partial<LeaseAttrs>, "publicIp" | "publicIpv6">): Promise<Lease | undefined> {
+    const attrs = { publicIp: NO_IPV4, backendType: "", ...node };
+    const { leases } = await this.#list();
+    const config = this.#config;
+    const own = leases.filter(({ lease }) => isSameNode(lease.attrs, attrs));
+    const found = own.find(({ lease }) => config && fitsConfig(config, lease)) ?? own[0];
+    if (!found) return undefined;
+    const { lease, kv } = found;
+    const left = kv.lease === 0n ? undefined : await this.#store.timeToLive(kv.lease);
+    return left ? { ...lease, expiresAt: new Date(Date.now() + 1000 * left.ttlSeconds) } : lease;
   }
 
   /** How many keys and values under `<prefix>/subnets/` were skipped because they are not usable leases. */

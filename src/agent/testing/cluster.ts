@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { parseIp, parsePrefix } from "../../formats/netip/index.ts";
 import { IFA_F_NODAD, newAddress, newLink, newRoute, setLink } from "../../formats/netlink/index.ts";
@@ -41,8 +43,8 @@ export interface AgentProcess {
   readonly exit: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   /** All it logged. */
   readonly log: () => string;
-  /** Resolves once the log holds `text`. */
-  logged(text: string): Promise<void>;
+  /** Resolves once the log holds `line`. */
+  logged(line: string): Promise<void>;
   status(): Promise<AgentStatus>;
   kill(signal: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
@@ -152,6 +154,14 @@ export class TestCluster implements AsyncDisposable {
     return agent;
   }
 
+  /** `podpath ARGS` in the node, to its end. */
+  async podpath(node: TestNode, ...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+    const options = { stdio: ["ignore", "pipe", "pipe"] as ["ignore", "pipe", "pipe"] };
+    const child = inNs(node.ns, () => spawn(process.execPath, [PODPATH, ...args], options));
+    const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
+    return { code, stdout, stderr };
+  }
+
   /** Any other way of starting it, e.g. without privileges. */
   startAgentBy(node: TestNode, program: string, before: readonly string[], ...args: string[]): AgentProcess {
     const command = [...before, process.execPath, PODPATH, "agent", "--etcd-endpoints", this.endpoint, ...args];
@@ -184,8 +194,8 @@ function spawnAgent(ns: NetNs, program: string, args: readonly string[]): AgentP
   const { NODE_EXTRA_CA_CERTS: _slow, ...env } = process.env;
   const child = inNs(ns, () => spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] }));
   let log = "";
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    log += text;
+  child.stderr?.setEncoding("utf8").on("data", (part: string) => {
+    log += part;
   });
   const exit = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
     child.once("close", (code, signal) => resolve({ code, signal }));
@@ -210,15 +220,15 @@ function spawnAgent(ns: NetNs, program: string, args: readonly string[]): AgentP
     ready,
     exit,
     log: () => log,
-    logged: (text) =>
-      patiently(`the log to say ${text}`, async (resolve) => {
+    logged: (line) =>
+      patiently(`the log to say ${line}`, async (resolve) => {
         const look = (): void => {
-          if (log.includes(text)) resolve(undefined);
+          if (log.includes(line)) resolve(undefined);
         };
         look();
         child.stderr?.on("data", look);
         await exit;
-        throw new Error(`the agent ended before it logged ${text}: ${log}`);
+        throw new Error(`the agent ended before it logged ${line}: ${log}`);
       }),
     status: () => {
       const status = said("status") as Promise<AgentStatus>;

@@ -26,6 +26,10 @@ export class AllocBackend implements Backend {
     return [];
   }
 
+  findDevices(): readonly string[] {
+    return [];
+  }
+
   wanted(): WantedState {
     // The ranges make host take away the routes that another backend of ours left.
     return { devices: [], peers: [], ranges: rangesOf(this.#options.network) };

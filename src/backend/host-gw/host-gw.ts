@@ -50,6 +50,10 @@ export class HostGwBackend implements Backend {
     return [];
   }
 
+  findDevices(): readonly string[] {
+    return [];
+  }
+
   wanted(own: Lease, peers: readonly Lease[], external: ExternalInterface, actual: ActualState): WantedState {
     this.#before ??= new Set(
       actual.routes.filter((r) => r.protocol === RTPROT_PODPATH && r.dst).map((r) => key(r as { dst: Prefix })),

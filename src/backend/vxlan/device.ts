@@ -82,6 +82,14 @@ export function incompatibility(link: Link, spec: VxlanDeviceSpec): string | und
   return wrong && `its ${wrong[0]} is ${wrong[1] ?? "none"}, not ${wrong[2] ?? "none"}`;
 }
 
+/** What of the device is not as in `spec` and can be changed while it carries packets. */
+export function unlike(link: Link, spec: VxlanDeviceSpec): string[] {
+  return [
+    ...(link.mtu === spec.mtu ? [] : [`the MTU of ${spec.name} is ${link.mtu}, not ${spec.mtu}`]),
+    ...(link.address === spec.address ? [] : [`the MAC of ${spec.name} is ${link.address}, not ${spec.address}`]),
+  ];
+}
+
 export interface DeviceContext {
   readonly rtnl: BackendRtnl;
   readonly ns?: NetNs;
@@ -108,7 +116,7 @@ export function ensureVxlanDevice(context: DeviceContext, spec: VxlanDeviceSpec)
     link = rtnl.link(spec.name);
   }
   if (!link) throw new BackendError(`Cannot keep ${spec.name}: somebody deleted it as soon as it was made`);
-  if (link.mtu !== spec.mtu || link.address !== spec.address) {
+  if (unlike(link, spec).length > 0) {
     log.info({ device: spec.name, mtu: spec.mtu, mac: spec.address }, `setting MTU and MAC of ${spec.name}`);
     rtnl.execute(setLink({ index: link.index, mtu: spec.mtu, address: spec.address }));
     link = { ...link, mtu: spec.mtu, address: spec.address };

@@ -14,7 +14,15 @@ import type { Lease } from "../../subnet/index.ts";
 import { familiesOf, NO_IPV4, noAddress, publicAddresses, rangesOf } from "../addresses.ts";
 import type { Backend, BackendOptions, ExternalInterface } from "../backend.ts";
 import { PeerLeases, selfOf } from "../peer-leases.ts";
-import { ensureVxlanDevice, OVERHEAD_BYTES, vxlanDeviceName, vxlanDeviceSpec } from "./device.ts";
+import {
+  ensureVxlanDevice,
+  incompatibility,
+  OVERHEAD_BYTES,
+  unlike,
+  type VxlanDeviceSpec,
+  vxlanDeviceName,
+  vxlanDeviceSpec,
+} from "./device.ts";
 import { deriveVtepMac } from "./mac.ts";
 import { type Devices, wantedPeer } from "./peers.ts";
 
@@ -72,16 +80,33 @@ export class VxlanBackend implements Backend {
 
   ensureDevices(external: ExternalInterface, attrs: LeaseAttrs): readonly string[] {
     const made: string[] = [];
-    for (const family of this.#families) {
-      const local = family === 4 ? external.address : external.ipv6Address;
-      if (!local) throw noAddress(external, family);
-      const data = parseVxlanBackendData(family === 4 ? attrs.backendData : attrs.backendV6Data);
-      const spec = vxlanDeviceSpec(this.#vxlan, external, local, data.vtepMac);
+    for (const { family, spec } of this.#specs(external, attrs)) {
       const { link, isNew } = ensureVxlanDevice(this.#options, spec);
       this.#devices.set(family, { index: link.index, name: link.name });
       if (isNew) made.push(link.name);
     }
     return made;
+  }
+
+  findDevices(external: ExternalInterface, attrs: LeaseAttrs): readonly string[] {
+    this.#devices.clear();
+    return this.#specs(external, attrs).flatMap(({ family, spec }) => {
+      const link = this.#options.rtnl.link(spec.name);
+      if (!link) return [`${spec.name} is missing`];
+      const unfit = incompatibility(link, spec);
+      if (unfit !== undefined) return [`${spec.name} cannot serve: ${unfit}`];
+      this.#devices.set(family, { index: link.index, name: link.name });
+      return unlike(link, spec);
+    });
+  }
+
+  #specs(external: ExternalInterface, attrs: LeaseAttrs): { family: IpFamily; spec: VxlanDeviceSpec }[] {
+    return this.#families.map((family) => {
+      const local = family === 4 ? external.address : external.ipv6Address;
+      if (!local) throw noAddress(external, family);
+      const data = parseVxlanBackendData(family === 4 ? attrs.backendData : attrs.backendV6Data);
+      return { family, spec: vxlanDeviceSpec(this.#vxlan, external, local, data.vtepMac) };
+    });
   }
 
   wanted(own: Lease, peers: readonly Lease[], external: ExternalInterface, actual: ActualState): WantedState {

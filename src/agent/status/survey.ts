@@ -1,0 +1,68 @@
+import type { Backend, ExternalInterface } from "../../backend/index.ts";
+import type { NetworkConfig } from "../../formats/flannel/index.ts";
+import { type GatewayRuleset, gatewayTables } from "../../gateway/index.ts";
+import { type HostRtnl, listHost } from "../../host/index.ts";
+import type { NetNs, Nft } from "../../kernel/index.ts";
+import { masqueradeRuleset, masqueradeTables } from "../../masquerade/index.ts";
+import type { Lease } from "../../subnet/index.ts";
+import { familiesOf } from "../families.ts";
+import type { AgentOptions } from "../options.ts";
+import { masqueradeConfig, subnetEnv } from "../own-subnet.ts";
+import { checkForwarding, checkSubnetFile, checkTables } from "./checks.ts";
+import { type Drift, driftOf } from "./drift.ts";
+import type { Check } from "./status.ts";
+
+export interface Survey {
+  readonly rtnl: HostRtnl;
+  readonly backend: Backend;
+  readonly external: ExternalInterface;
+  readonly own: Lease;
+  /** The other nodes'. */
+  readonly leases: readonly Lease[];
+}
+
+/** Every peer and device against the kernel; changes nothing. */
+export function surveyDatapath({ rtnl, backend, external, own, leases }: Survey): Drift {
+  const actual = listHost(rtnl);
+  const problems = backend.findDevices?.(external, own.attrs) ?? [];
+  return driftOf(actual, backend.wanted(own, leases, external, actual), leases, problems);
+}
+
+export interface NodeSurvey {
+  readonly options: AgentOptions;
+  readonly network: NetworkConfig;
+  readonly own: Lease;
+  readonly mtuBytes: number;
+  readonly nft: Nft | undefined;
+  readonly ns?: NetNs | undefined;
+  /** What the gateway's tables should hold; undefined: nobody knows, because the store does not answer. */
+  readonly gateway: readonly GatewayRuleset[] | undefined;
+}
+
+/** What the node has besides devices and peers. */
+export function surveyNode({ options, network, own, mtuBytes, nft, ns, gateway }: NodeSurvey): Check[] {
+  const masquerade = masqueradeConfig(network, own, options);
+  const checks = [
+    ...checkForwarding(familiesOf(network), ns),
+    checkSubnetFile(options.subnetFile, subnetEnv(network, own, mtuBytes, options)),
+  ];
+  if (options.ipMasq || options.iptablesForwardRules)
+    checks.push(
+      withNft("masquerade and forward rules", nft, (opened, of) =>
+        checkTables(of, opened, masqueradeRuleset(masquerade), masqueradeTables(masquerade)),
+      ),
+    );
+  if (options.gateway)
+    checks.push(
+      withNft("gateway rules", nft, (opened, of) =>
+        gateway
+          ? checkTables(of, opened, gateway.map(({ text }) => text).join(""), gatewayTables(familiesOf(network)))
+          : { of, verdict: "unknown", why: "the store's Services are not known" },
+      ),
+    );
+  return checks;
+}
+
+function withNft(of: string, nft: Nft | undefined, check: (nft: Nft, of: string) => Check): Check {
+  return nft ? check(nft, of) : { of, verdict: "unknown", why: "nftables is not installed" };
+}
