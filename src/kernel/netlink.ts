@@ -96,8 +96,8 @@ export class NetlinkSocket implements NetlinkTransport {
 
   receive(): Uint8Array | undefined {
     for (;;) {
-      const addressLength = Uint8Array.of(SOCKADDR_NL_LENGTH, 0, 0, 0);
-      const length = recvfrom(this.fd, buffer, buffer.length, MSG_DONTWAIT | MSG_TRUNC, sender, addressLength);
+      senderLength[0] = SOCKADDR_NL_LENGTH;
+      const length = recvfrom(this.fd, buffer, buffer.length, MSG_DONTWAIT | MSG_TRUNC, sender, senderLength);
       if (length === -EAGAIN) return undefined;
       check(length, "receive from netlink");
       if (length > buffer.length) check(-EMSGSIZE, "receive from netlink", `${length} bytes`);
@@ -116,6 +116,7 @@ export class NetlinkSocket implements NetlinkTransport {
 const buffer = new Uint8Array(256 * 1024);
 const sender = new Uint8Array(SOCKADDR_NL_LENGTH);
 const senderView = new DataView(sender.buffer);
+const senderLength = new Uint8Array(4);
 
 function int(value: number): Uint8Array {
   const bytes = new Uint8Array(4);

@@ -28,8 +28,8 @@ export function isObject(value: unknown): value is JsonObject {
 export function field(object: JsonObject, key: string): Json | undefined {
   const wanted = key.toLowerCase();
   let found: Json | undefined;
-  for (const [name, value] of Object.entries(object))
-    if (name === key || name.toLowerCase() === wanted) found = value ?? found;
+  for (const name of Object.keys(object))
+    if (name === key || (name.length === key.length && name.toLowerCase() === wanted)) found = object[name] ?? found;
   return found;
 }
 

@@ -15,10 +15,14 @@ export function macToBytes(address: MacAddress): Uint8Array {
   return bytes;
 }
 
+const HEX = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, "0"));
+
 /** @throws {ParseError} unless there are exactly six bytes */
 export function macFromBytes(bytes: Uint8Array): MacAddress {
   if (bytes.length !== 6) throw new ParseError("MAC address of", `${bytes.length} bytes`);
-  return Array.from(bytes, (octet) => octet.toString(16).padStart(2, "0")).join(":") as MacAddress;
+  let text = "";
+  for (const octet of bytes) text += (text === "" ? "" : ":") + (HEX[octet] ?? "");
+  return text as MacAddress;
 }
 
 /** A locally administered unicast MAC from six random bytes: first octet `& 0xfe | 0x02`, as Flannel makes its VtepMAC. */

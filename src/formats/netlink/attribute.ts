@@ -159,21 +159,23 @@ export class AttributeWriter {
   }
 }
 
-interface Attribute {
-  readonly bytes: Uint8Array;
-  /** Of its payload, in the buffer that was decoded. */
-  readonly offset: number;
-}
-
 /** A decoded list of attributes, by type. A getter gives undefined for what is not there, and throws for what has the wrong size. */
 export class Attributes {
   readonly #layer: string;
-  readonly #byType = new Map<number, Attribute>();
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  /** Of `#bytes`, in the buffer that was decoded. */
+  readonly #base: number;
+  /** Where each type's payload begins. A link has sixty, of which few are looked at: views are made of those alone. */
+  readonly #starts = new Map<number, number>();
 
   /** @param offset where the attributes begin in `bytes` */
   constructor(bytes: Uint8Array, layer: string, offset = 0, base = 0) {
     this.#layer = layer;
+    this.#bytes = bytes;
+    this.#base = base;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#view = view;
     // Fewer bytes than a header are padding, which the kernel's own parser passes over too.
     for (let at = offset; bytes.length - at >= NLA_HDRLEN; ) {
       const length = view.getUint16(at, true);
@@ -181,29 +183,34 @@ export class Attributes {
       if (length > bytes.length - at)
         throw new DecodeError(layer, base + at, `an attribute of ${length} bytes where ${bytes.length - at} are left`);
       // Of two attributes of one type the last one counts, as in the kernel's nla_parse().
-      this.#byType.set(view.getUint16(at + 2, true) & NLA_TYPE_MASK, {
-        bytes: bytes.subarray(at + NLA_HDRLEN, at + length),
-        offset: base + at + NLA_HDRLEN,
-      });
+      this.#starts.set(view.getUint16(at + 2, true) & NLA_TYPE_MASK, at + NLA_HDRLEN);
       at += align4(length);
     }
   }
 
-  #sized(type: number, length: number): DataView | undefined {
-    const attribute = this.#byType.get(type);
-    if (attribute === undefined) return undefined;
-    const { bytes, offset } = attribute;
-    if (bytes.length !== length)
-      throw new DecodeError(this.#layer, offset, `attribute ${type} has ${bytes.length} bytes instead of ${length}`);
-    return new DataView(bytes.buffer, bytes.byteOffset, length);
+  #lengthAt(start: number): number {
+    return this.#view.getUint16(start - NLA_HDRLEN, true) - NLA_HDRLEN;
+  }
+
+  /** Where a payload of exactly `length` bytes begins. */
+  #sized(type: number, length: number): number | undefined {
+    const start = this.#starts.get(type);
+    if (start !== undefined && this.#lengthAt(start) !== length)
+      throw new DecodeError(
+        this.#layer,
+        this.#base + start,
+        `attribute ${type} has ${this.#lengthAt(start)} bytes instead of ${length}`,
+      );
+    return start;
   }
 
   has(type: number): boolean {
-    return this.#byType.has(type);
+    return this.#starts.has(type);
   }
 
   u8(type: number): number | undefined {
-    return this.#sized(type, 1)?.getUint8(0);
+    const start = this.#sized(type, 1);
+    return start === undefined ? undefined : this.#view.getUint8(start);
   }
 
   bool(type: number): boolean | undefined {
@@ -212,24 +219,29 @@ export class Attributes {
   }
 
   u16(type: number): number | undefined {
-    return this.#sized(type, 2)?.getUint16(0, true);
+    const start = this.#sized(type, 2);
+    return start === undefined ? undefined : this.#view.getUint16(start, true);
   }
 
   be16(type: number): number | undefined {
-    return this.#sized(type, 2)?.getUint16(0);
+    const start = this.#sized(type, 2);
+    return start === undefined ? undefined : this.#view.getUint16(start);
   }
 
   u32(type: number): number | undefined {
-    return this.#sized(type, 4)?.getUint32(0, true);
+    const start = this.#sized(type, 4);
+    return start === undefined ? undefined : this.#view.getUint32(start, true);
   }
 
   /** A __be32, as netfilter's numbers are. */
   be32(type: number): number | undefined {
-    return this.#sized(type, 4)?.getUint32(0);
+    const start = this.#sized(type, 4);
+    return start === undefined ? undefined : this.#view.getUint32(start);
   }
 
   bytes(type: number): Uint8Array | undefined {
-    return this.#byType.get(type)?.bytes;
+    const start = this.#starts.get(type);
+    return start === undefined ? undefined : this.#bytes.subarray(start, start + this.#lengthAt(start));
   }
 
   text(type: number): string | undefined {
@@ -241,12 +253,11 @@ export class Attributes {
 
   /** Of either family, told by its length. */
   ip(type: number): IpAddress | undefined {
-    const attribute = this.#byType.get(type);
-    if (attribute === undefined) return undefined;
-    const { length } = attribute.bytes;
-    if (length !== 4 && length !== 16)
-      throw new DecodeError(this.#layer, attribute.offset, `an address of ${length} bytes`);
-    return ipFromBytes(attribute.bytes);
+    const bytes = this.bytes(type);
+    if (bytes === undefined) return undefined;
+    if (bytes.length !== 4 && bytes.length !== 16)
+      throw new DecodeError(this.#layer, this.#offsetOf(type), `an address of ${bytes.length} bytes`);
+    return ipFromBytes(bytes);
   }
 
   /** undefined as well for a link-layer address that is no MAC (a tunnel's, InfiniBand's). */
@@ -256,8 +267,12 @@ export class Attributes {
   }
 
   nested(type: number, layer: string): Attributes | undefined {
-    const attribute = this.#byType.get(type);
-    return attribute && new Attributes(attribute.bytes, layer, 0, attribute.offset);
+    const bytes = this.bytes(type);
+    return bytes && new Attributes(bytes, layer, 0, this.#offsetOf(type));
+  }
+
+  #offsetOf(type: number): number {
+    return this.#base + (this.#starts.get(type) ?? 0);
   }
 }
 
