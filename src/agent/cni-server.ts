@@ -3,7 +3,7 @@
 import { createServer, type Socket } from "node:net";
 import type { BaseLogger } from "pino";
 import { CNI_ERROR, CniError, formatError, toCniError } from "../formats/cni/index.ts";
-import { type PluginReply, type PluginRequest, runPlugin } from "../plugins/index.ts";
+import { Host, type PluginReply, type PluginRequest, runPlugin } from "../plugins/index.ts";
 import { formatCniReply, parseCniRequest } from "./cni-request.ts";
 import type { Observer } from "./observer.ts";
 import { listenForRoot } from "./unix-socket.ts";
@@ -23,6 +23,8 @@ export interface CniServerOptions {
 const MAX_REQUEST_BYTES = 8 * 1024 * 1024;
 const REQUEST_TIMEOUT_MS = 30_000;
 const MAX_CONNECTIONS = 1024;
+/** DEL's first millisecond shows the device gone; on a busy machine it may be many, which no runtime needs to wait for. */
+const REMOVAL_PATIENCE_MS = 10;
 
 /**
  * Serves the tiny client until disposed; then the calls under way are finished first. A dead agent's socket is taken
@@ -30,10 +32,12 @@ const MAX_CONNECTIONS = 1024;
  */
 export async function startCniServer(options: CniServerOptions): Promise<AsyncDisposable> {
   const { socketPath } = options;
-  const calls = new Calls(options);
+  const host = new Host({ patienceMs: REMOVAL_PATIENCE_MS });
+  const calls = new Calls(options, host);
   const server = createServer({ allowHalfOpen: true }, (socket) => calls.take(socket));
   server.maxConnections = MAX_CONNECTIONS;
   await listenForRoot(server, socketPath, "--cni-socket");
+  host.removal.sweep(); // what an agent that was killed has put aside
   // accept() failed, for want of descriptors: no reason for the whole agent to end.
   server.on("error", (error) => options.log?.error({ err: error, socketPath }, "cannot take a CNI call"));
   options.log?.info({ socketPath }, "serving CNI calls");
@@ -41,18 +45,21 @@ export async function startCniServer(options: CniServerOptions): Promise<AsyncDi
     async [Symbol.asyncDispose]() {
       server.close(); // which removes the socket too
       await calls.finished();
+      host[Symbol.dispose]();
     },
   };
 }
 
 class Calls {
   readonly #options: CniServerOptions;
+  readonly #host: Host;
   /** The last call of each container. */
   readonly #last = new Map<string, Promise<unknown>>();
   readonly #running = new Set<Promise<void>>();
 
-  constructor(options: CniServerOptions) {
+  constructor(options: CniServerOptions, host: Host) {
     this.#options = options;
+    this.#host = host;
   }
 
   take(socket: Socket): void {
@@ -69,13 +76,13 @@ class Calls {
     const start = performance.now();
     try {
       const request = parseCniRequest(await this.#receive(socket));
-      const reply = await this.#inOrder(request, () => runPlugin(request));
+      const reply = await this.#inOrder(request, () => runPlugin(request, this.#host));
       this.#tell(request, reply, performance.now() - start);
       if ((await deliver(socket, reply)) || reply.exitCode !== 0 || request.env.CNI_COMMAND !== "ADD") return;
       // Nobody knows of this attachment: it would stay until somebody DELs a container he believes was never added.
       this.#options.log?.warn(fieldsOf(request), "the client went away before the result of its ADD: undoing it");
       const env = { ...request.env, CNI_COMMAND: "DEL" };
-      const undone = await this.#inOrder(request, () => runPlugin({ ...request, env }));
+      const undone = await this.#inOrder(request, () => runPlugin({ ...request, env }, this.#host));
       if (undone.exitCode !== 0) this.#options.log?.error(fieldsOf(request), undone.stdout);
     } catch (e) {
       const error = toCniError(e);

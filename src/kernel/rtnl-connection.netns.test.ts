@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { after, describe, test } from "node:test";
 import { type IpAddress, parseIp, parseMac, parsePrefix } from "../formats/netip/index.ts";
 import * as nl from "../formats/netlink/index.ts";
-import { inNs, isNotFound, isUnsupported } from "./index.ts";
+import { inNs, isNotFound, isUnsupported, readSysctl } from "./index.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./netlink.ts";
 import { Namespaces, whyNoNetNs, withUnderlay } from "./testing/namespaces.ts";
 
@@ -118,7 +118,7 @@ describe("Rtnl as a connection", { skip }, () => {
     assert.equal(rtnl.link("v1"), undefined);
   });
 
-  test("deletes many links by a group of their own, and no other", async () => {
+  test("deletes many links by their group, and no other", async () => {
     const { rtnl } = fresh();
     rtnl.execute(
       Array.from({ length: 20 }, (_, i) =>
@@ -128,14 +128,28 @@ describe("Rtnl as a connection", { skip }, () => {
     rtnl.execute(nl.newLink({ name: "stays", kind: { kind: "bridge" } }));
     const victims = rtnl.links().filter(({ name }) => name.startsWith("v"));
     assert.equal(victims.length, 20);
-    // One of them goes before we come to it.
-    rtnl.execute(nl.deleteLink({ name: "v7" }));
-    await rtnl.deleteLinks(victims.map(({ index }) => index));
+    rtnl.execute(victims.map(({ index }) => nl.setLink({ index, group: 77 })));
+    await rtnl.executeAsync(nl.deleteLink({ group: 77 }));
     assert.deepEqual(
       rtnl.links().map(({ name }) => name),
       ["lo", "stays"],
     );
-    await rtnl.deleteLinks(victims.map(({ index }) => index));
+    await assert.rejects(rtnl.executeAsync(nl.deleteLink({ group: 77 })), { code: "ENODEV" });
+  });
+
+  test("tells by the namespace's id where a link's other end is, and sets arp_notify by netlink", () => {
+    const { rtnl, ns } = fresh();
+    const [other, third] = [fresh(), fresh()];
+    rtnl.execute(nl.newLink({ name: "v", kind: { kind: "veth", peer: { name: "w", netnsFd: other.ns.fd } } }));
+    const { link, namespaceId } = other.rtnl.linkAndNamespaceId("w", ns);
+    assert.ok(link);
+    assert.equal(link.link, rtnl.link("v")?.index);
+    assert.notEqual(namespaceId, undefined);
+    assert.equal(namespaceId, link.linkNetnsId);
+    assert.equal(other.rtnl.linkAndNamespaceId("w", third.ns).namespaceId, undefined);
+    assert.equal(third.rtnl.linkAndNamespaceId("w", ns).link, undefined);
+    other.rtnl.execute(nl.setLink({ index: link.index, arpNotify: true }));
+    assert.equal(readSysctl("net/ipv4/conf/w/arp_notify", other.ns), "1");
   });
 
   test("a connection stays in the namespace it was opened in", () => {

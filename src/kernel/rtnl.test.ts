@@ -212,38 +212,6 @@ test("a connection that is disposed closes when nothing runs on it any more", as
   assert.equal(transport.isClosed, true);
 });
 
-test("deleteLinks() groups the devices and deletes a group that nobody else uses", async () => {
-  const { rtnl, transport } = fakeRtnl(({ type }) =>
-    type === RTM_GETLINK
-      ? { objects: [newLink({ name: "a", index: 3, group: 0x7064_0000, kind: { kind: "bridge" } })] }
-      : {},
-  );
-  await rtnl.deleteLinks([7, 8]);
-  const [, grouped, deleted] = transport.batches;
-  assert.deepEqual(
-    grouped?.map(({ type, payload }) => [type, new DataView(payload.buffer, payload.byteOffset).getInt32(4, true)]),
-    [
-      [RTM_NEWLINK, 7],
-      [RTM_NEWLINK, 8],
-    ],
-  );
-  assert.deepEqual(
-    deleted?.map(({ type, payload }) => ({ type, payload })),
-    [{ type: RTM_DELLINK, payload: deleteLink({ group: 0x7064_0001 }).payload }],
-  );
-});
-
-test("deleteLinks() of one device is content when it is gone, and of none does nothing", async () => {
-  const { rtnl, transport } = fakeRtnl(() => ({ errno: ENODEV }));
-  await rtnl.deleteLinks([]);
-  assert.equal(transport.batches.length, 0);
-  await rtnl.deleteLinks([7]);
-  assert.deepEqual(
-    transport.batches.flat().map(({ type }) => type),
-    [RTM_DELLINK],
-  );
-});
-
 test("link() gives undefined for what is not there, and throws for everything else", () => {
   assert.equal(fakeRtnl(() => ({ errno: ENODEV })).rtnl.link("eth9"), undefined);
   const { rtnl } = fakeRtnl(() => ({ errno: EPERM }));

@@ -8,10 +8,10 @@ import {
   decodeAddress,
   decodeFdb,
   decodeLink,
+  decodeNamespaceId,
   decodeNeighbour,
   decodeNexthop,
   decodeRoute,
-  deleteLink,
   dumpAddresses,
   dumpFdb,
   dumpLinks,
@@ -20,6 +20,7 @@ import {
   dumpRoutes,
   type FdbEntry,
   getLink,
+  getNamespaceId,
   getRoute,
   type Link,
   type LinkSelector,
@@ -30,8 +31,8 @@ import {
   type Route,
   type RouteFilter,
   RTM_NEWLINK,
+  RTM_NEWNSID,
   RTM_NEWROUTE,
-  setLink,
 } from "../formats/netlink/index.ts";
 import { isNotFound, type NetlinkError } from "./errors.ts";
 import { batches, Exchange } from "./exchange.ts";
@@ -95,6 +96,13 @@ export class Rtnl implements Disposable {
     raise(errors, options);
   }
 
+  /** As execute(), of one batch; gives the link `name` as it is then. */
+  executeAndGetLink(requests: readonly Request[], name: string): Link | undefined {
+    const { replies, errors } = this.#exchange.run([...requests, getLink({ name })]);
+    raise(errors, {});
+    return this.#linkIn(replies);
+  }
+
   /**
    * As execute(), off the event loop: for RTM_DELLINK, which waits 16 ms and more for an RCU grace period, and for
    * requests by the ten thousand. Between the batches others get their turn.
@@ -119,26 +127,6 @@ export class Rtnl implements Disposable {
     return work;
   }
 
-  /**
-   * Deletes devices for the price of one: they are put into a group of their own, and the group is deleted. What is
-   * gone already is content.
-   */
-  async deleteLinks(indices: readonly number[]): Promise<void> {
-    if (indices.length < 2)
-      return this.executeAsync(
-        indices.map((index) => deleteLink({ index })),
-        GONE,
-      );
-    const taken = new Set(this.links().map((link) => link.group));
-    let group = 0x7064_0000;
-    while (taken.has(group)) group++;
-    this.execute(
-      indices.map((index) => setLink({ index, group })),
-      GONE,
-    );
-    await this.executeAsync(deleteLink({ group }), GONE);
-  }
-
   /** All devices of the namespace; with their counters if asked. */
   links(options: { readonly stats?: boolean } = {}): Link[] {
     const links = this.#dump(dumpLinks(), (message) => decodeLink(message, options));
@@ -151,10 +139,28 @@ export class Rtnl implements Disposable {
     const which: LinkSelector = typeof nameOrIndex === "string" ? { name: nameOrIndex } : { index: nameOrIndex };
     const { replies, errors } = this.#exchange.run([getLink(which)]);
     raise(errors, GONE);
+    return this.#linkIn(replies);
+  }
+
+  #linkIn(replies: readonly Message[]): Link | undefined {
     const message = replies.find(({ type }) => type === RTM_NEWLINK);
     const link = message && decodeLink(message);
     if (link) this.#names.set(link.index, link.name);
     return link;
+  }
+
+  /**
+   * One link, and by which id this connection's namespace knows `other`: is it the one that the link's other end
+   * (`link`, `linkNetnsId`) is in?
+   */
+  linkAndNamespaceId(
+    name: string,
+    other: NetNs,
+  ): { readonly link: Link | undefined; readonly namespaceId: number | undefined } {
+    const { replies, errors } = this.#exchange.run([getLink({ name }), getNamespaceId(other.fd)]);
+    raise(errors, GONE);
+    const id = replies.find(({ type }) => type === RTM_NEWNSID);
+    return { link: this.#linkIn(replies), namespaceId: id && decodeNamespaceId(id) };
   }
 
   /** All addresses of both families, or those of one device. */

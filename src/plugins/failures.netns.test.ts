@@ -6,6 +6,7 @@ import { deleteAddress, deleteLink, deleteRoute, newAddress, newLink, setLink } 
 import { Rtnl } from "../kernel/index.ts";
 import { ensureBridge, ensureGateways } from "./bridge/bridge-link.ts";
 import { readBridgeConf } from "./bridge/conf.ts";
+import { Host } from "./host.ts";
 import { failsWith, netnsTest, ok } from "./testing/fake-node.ts";
 import { UndoStack } from "./undo.ts";
 
@@ -95,7 +96,8 @@ netnsTest("a failed ADD leaves nothing: the bridge is taken, or has another addr
 });
 
 netnsTest("a failed ADD leaves the gateway to a pod that was added meanwhile", async (node) => {
-  using host = Rtnl.open();
+  using kept = new Host();
+  const host = kept.rtnl;
   const gateway = parsePrefix("10.244.1.1/24");
   const hasGateway = (): boolean => host.addresses().some(({ prefix }) => prefixesEqual(prefix, gateway));
   const conf = readBridgeConf({
@@ -106,7 +108,7 @@ netnsTest("a failed ADD leaves the gateway to a pod that was added meanwhile", a
   /** As far as the first pod's ADD had come when it failed. */
   const begin = (): UndoStack => {
     const undo = new UndoStack();
-    const link = ensureBridge(host, conf, undo);
+    const link = ensureBridge({ host: kept, undo }, conf);
     host.execute(
       newLink({ name: "vethfirst", master: link.index, isUp: true, kind: { kind: "veth", peer: { name: "first" } } }),
     );

@@ -4,5 +4,6 @@
  *
  * May not know the agent, the store or the lab: all it is told comes by CNI_* environment, stdin and files.
  */
+export { Host } from "./host.ts";
 export { installCni } from "./install.ts";
 export { type PluginReply, type PluginRequest, runPlugin } from "./skel.ts";

@@ -1,10 +1,12 @@
 import type { CniCall, CniCommand, Environment, JsonObject, NetConf, Result } from "../formats/cni/index.ts";
+import type { Host } from "./host.ts";
 import type { UndoStack } from "./undo.ts";
 
 /** One call, checked: what every plugin is handed. */
 export interface Call extends CniCall {
   readonly conf: NetConf;
   readonly env: Environment;
+  readonly host: Host;
   /** Of the whole ADD, delegates included: what is pushed here is undone when any step after it fails. */
   readonly undo: UndoStack;
   /** A line for stderr. */

@@ -23,6 +23,7 @@ import {
 } from "../formats/cni/index.ts";
 import { isOwnNetns } from "../kernel/index.ts";
 import { executePlugin } from "./execute.ts";
+import { Host } from "./host.ts";
 import type { Call, Plugin } from "./plugin.ts";
 import { PLUGINS } from "./registry.ts";
 import { UndoStack } from "./undo.ts";
@@ -48,8 +49,17 @@ const SINCE: { readonly [command in CniCall["command"]]?: CniVersion } = {
   STATUS: "1.1.0",
 };
 
-/** Runs one CNI call. Never throws: every failure is a reply holding the specification's error JSON. */
-export async function runPlugin(request: PluginRequest): Promise<PluginReply> {
+/**
+ * Runs one CNI call. Never throws: every failure is a reply holding the specification's error JSON.
+ * @param kept what a process that runs many calls keeps between them
+ */
+export async function runPlugin(request: PluginRequest, kept?: Host): Promise<PluginReply> {
+  if (kept) return run(request, kept);
+  using host = new Host();
+  return await run(request, host);
+}
+
+async function run(request: PluginRequest, host: Host): Promise<PluginReply> {
   const name = basename(request.name);
   const lines: string[] = [];
   const reply = (exitCode: number, stdout: string): PluginReply => ({
@@ -81,7 +91,7 @@ export async function runPlugin(request: PluginRequest): Promise<PluginReply> {
     refuseOwnNetns(cni);
     const result = await runVerb(
       plugin,
-      makeCall(cni, conf, request.env, (line) => lines.push(line)),
+      makeCall({ ...cni, conf, env: request.env, host, log: (line) => lines.push(line) }),
     );
     return reply(0, result ? formatResult(result, version) : "");
   } catch (thrown) {
@@ -98,15 +108,11 @@ function refuseOwnNetns({ netns, mayUseOwnNetns }: CniCall): void {
   );
 }
 
-function makeCall(cni: CniCall, conf: Call["conf"], env: Environment, log: Call["log"]): Call {
-  const undo = new UndoStack();
+function makeCall(parts: Omit<Call, "undo" | "delegate">): Call {
   const call: Call = {
-    ...cni,
-    conf,
-    env,
-    undo,
-    log,
-    delegate: (delegateConf, command = cni.command) => delegate({ ...call, command }, delegateConf),
+    ...parts,
+    undo: new UndoStack(),
+    delegate: (conf, command = parts.command) => delegate({ ...call, command }, conf),
   };
   return call;
 }

@@ -19,6 +19,7 @@ export * from "./route/fdb.ts";
 export * from "./route/link.ts";
 export * from "./route/link-stats.ts";
 export * from "./route/multipath.ts";
+export * from "./route/namespace.ts";
 export * from "./route/neighbour.ts";
 export * from "./route/nexthop.ts";
 export * from "./route/route.ts";

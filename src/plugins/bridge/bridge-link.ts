@@ -20,7 +20,8 @@ import {
   type Request,
   setLink,
 } from "../../formats/netlink/index.ts";
-import { isAlreadyExists, isNotFound, Rtnl, readSysctl, writeSysctl } from "../../kernel/index.ts";
+import { isAlreadyExists, isNotFound, type Rtnl, readSysctl, writeSysctl } from "../../kernel/index.ts";
+import type { Call } from "../plugin.ts";
 import type { UndoStack } from "../undo.ts";
 import type { BridgeConf } from "./conf.ts";
 import { addressSpec } from "./requests.ts";
@@ -28,7 +29,7 @@ import { addressSpec } from "./requests.ts";
 const NO_MAC = "00:00:00:00:00:00" as MacAddress;
 
 /** The bridge, up. @throws {CniError} when the name is taken by another kind of device */
-export function ensureBridge(rtnl: Rtnl, conf: BridgeConf, undo: UndoStack): Link {
+export function ensureBridge({ host: { rtnl }, undo }: Pick<Call, "host" | "undo">, conf: BridgeConf): Link {
   const name = conf.bridge;
   let link = rtnl.link(name);
   if (!link) {
@@ -43,7 +44,7 @@ export function ensureBridge(rtnl: Rtnl, conf: BridgeConf, undo: UndoStack): Lin
           ...(conf.mtu > 0 ? { mtu: conf.mtu } : {}),
         }),
       );
-      undo.push(`creation of bridge ${name}`, () => removeUnusedBridge(name));
+      undo.push(`creation of bridge ${name}`, () => removeUnusedBridge(rtnl, name));
       tolerate(() => writeSysctl(`net/ipv6/conf/${name}/accept_ra`, 0));
     } catch (e) {
       if (!isAlreadyExists(e)) throw e; // another plugin was faster
@@ -65,12 +66,10 @@ export function ensureBridge(rtnl: Rtnl, conf: BridgeConf, undo: UndoStack): Lin
   return link;
 }
 
-function removeUnusedBridge(name: string): void {
-  again((rtnl) => {
-    const link = rtnl.link(name);
-    if (link && !rtnl.links().some(({ master }) => master === link.index))
-      rtnl.execute(deleteLink({ index: link.index }), { tolerate: isNotFound });
-  });
+function removeUnusedBridge(rtnl: Rtnl, name: string): void {
+  const link = rtnl.link(name);
+  if (link && !rtnl.links().some(({ master }) => master === link.index))
+    rtnl.execute(deleteLink({ index: link.index }), { tolerate: isNotFound });
 }
 
 /** The bridge that one ADD works on. */
@@ -108,26 +107,20 @@ function ensureGateway({ rtnl, link, conf, port, undo }: BridgeContext, gateway:
         `${foreign.map(formatPrefix).join(", ")}; delete it, or set "forceAddress"`,
     );
   // A pod that was added since then has the gateway too: what it relies on stays.
-  const unlessShared = (work: (own: Rtnl) => void): void =>
-    again((own) => {
-      if (!own.links().some(({ master, name }) => master === link.index && name !== port)) work(own);
-    });
+  const unlessShared = (request: Request, tolerate: (error: unknown) => boolean): void => {
+    if (!rtnl.links().some(({ master, name }) => master === link.index && name !== port))
+      rtnl.execute(request, { tolerate });
+  };
   for (const prefix of foreign) {
     rtnl.execute(deleteAddress({ index: link.index, prefix }), { tolerate: isNotFound });
     undo.push(`deletion of ${formatPrefix(prefix)} from ${conf.bridge}`, () =>
-      unlessShared((own) => own.execute(newAddress(addressSpec(link.index, prefix)), { tolerate: isAlreadyExists })),
+      unlessShared(newAddress(addressSpec(link.index, prefix)), isAlreadyExists),
     );
   }
   rtnl.execute(newAddress(addressSpec(link.index, gateway)), { tolerate: isAlreadyExists });
   undo.push(`address ${formatPrefix(gateway)} of ${conf.bridge}`, () =>
-    unlessShared((own) => own.execute(deleteAddress({ index: link.index, prefix: gateway }), { tolerate: isNotFound })),
+    unlessShared(deleteAddress({ index: link.index, prefix: gateway }), isNotFound),
   );
-}
-
-/** For an inverse, which runs when ADD's own connection is closed. */
-function again(work: (rtnl: Rtnl) => void): void {
-  using rtnl = Rtnl.open();
-  work(rtnl);
 }
 
 // Bridges known to have a MAC of their own, by MAC: the kernel does not tell.

@@ -11,40 +11,39 @@ import {
 } from "../../formats/cni/index.ts";
 import { type MacAddress, prefixFamily } from "../../formats/netip/index.ts";
 import type { Link } from "../../formats/netlink/index.ts";
-import { Rtnl } from "../../kernel/index.ts";
+import { removeFromPod } from "../link-removal.ts";
 import { findPod, openPod } from "../netns.ts";
 import type { Call, Plugin } from "../plugin.ts";
 import { addressing } from "./addressing.ts";
 import { ensureBridge, ensureGateways, pinMac } from "./bridge-link.ts";
 import { checkAttachment } from "./check.ts";
 import { readBridgeConf } from "./conf.ts";
-import { removeFromPod } from "./link-removal.ts";
 import { configurePod, createVeth, waitForAddresses, waitUntilUp } from "./pod-link.ts";
 
 export const bridge: Plugin = {
   async add(call: Call): Promise<Result> {
     const conf = readBridgeConf(call);
     using pod = openPod(call);
-    using host = Rtnl.open();
-    const found = ensureBridge(host, conf, call.undo);
-    const link = conf.isGateway ? pinMac(host, found) : found;
-    const ends = createVeth(host, pod, conf, link.index, call.undo);
+    const { rtnl } = call.host;
+    const found = ensureBridge(call, conf);
+    const link = conf.isGateway ? pinMac(rtnl, found) : found;
+    const ends = createVeth(call, pod, conf, link.index);
     const given = call.conf.ipam ? await call.delegate(ipamConf(call)) : undefined;
     const wanted = given ? addressing(conf, call.conf, given) : { ...EMPTY_RESULT, dns: call.conf.dns };
     configurePod(pod, ends.podIndex, conf, wanted);
-    if (conf.isGateway) ensureGateways({ rtnl: host, link, conf, port: ends.hostName, undo: call.undo }, wanted.ips);
-    const port = await waitUntilUp(host, ends.hostName);
-    await waitUntilUp(pod.rtnl, call.ifName);
+    if (conf.isGateway) ensureGateways({ rtnl, link, conf, port: ends.hostName, undo: call.undo }, wanted.ips);
+    // A veth pair has a carrier at both ends or at none.
+    const port = await waitUntilUp(rtnl, ends.hostName);
     // With its first port. A bridge that was never without carrier stays UNKNOWN, and works.
-    if (found.operState !== "UP") await waitUntilUp(host, conf.bridge, ["UP", "UNKNOWN"]);
+    if (found.operState !== "UP") await waitUntilUp(rtnl, conf.bridge, ["UP", "UNKNOWN"]);
     if (wanted.ips.some(({ address }) => prefixFamily(address) === 6)) await waitForAddresses(pod, ends.podIndex);
-    const bridge = conf.isGateway ? link : host.link(link.index); // its first port gives a bridge its MAC
+    const bridge = conf.isGateway ? link : rtnl.link(link.index); // its first port gives a bridge its MAC
     return { ...wanted, interfaces: interfaces(call, bridge ?? link, port, ends.podMac) };
   },
 
   async del(call: Call): Promise<void> {
     using pod = findPod(call);
-    if (pod) await removeFromPod(pod, call.conf.prevResult);
+    if (pod) await removeFromPod(pod, call.host);
     if (call.conf.ipam) await call.delegate(ipamConf(call));
   },
 
@@ -55,8 +54,7 @@ export const bridge: Plugin = {
     if (!prevResult)
       throw new CniError(CNI_ERROR.invalidNetworkConfig, "Required prevResult missing: CHECK needs the result of ADD");
     using pod = openPod(call);
-    using host = Rtnl.open();
-    checkAttachment({ host, pod, conf, result: prevResult, sandbox: call.netns });
+    checkAttachment({ host: call.host.rtnl, pod, conf, result: prevResult, sandbox: call.netns });
   },
 
   async status(call: Call): Promise<void> {
@@ -65,6 +63,7 @@ export const bridge: Plugin = {
   },
 
   async gc(call: Call): Promise<void> {
+    call.host.removal.sweep();
     if (call.conf.ipam) await call.delegate(ipamConf(call));
   },
 };

@@ -4,11 +4,18 @@ import { setTimeout as delay, setImmediate as immediate } from "node:timers/prom
 import { CNI_ERROR, CniError, type Result } from "../../formats/cni/index.ts";
 import { formatPrefix, localMac, type MacAddress, prefixFamily } from "../../formats/netip/index.ts";
 import { IFA_F_DADFAILED, IFA_F_TENTATIVE, type Link, type OperState } from "../../formats/netlink/index.ts";
-import { initSysctl, inNs, isAlreadyExists, isNotFound, NetlinkError, Rtnl, writeSysctl } from "../../kernel/index.ts";
+import {
+  initSysctl,
+  inNs,
+  isAlreadyExists,
+  isNotFound,
+  NetlinkError,
+  type Rtnl,
+  writeSysctl,
+} from "../../kernel/index.ts";
 import type { Pod } from "../netns.ts";
-import type { UndoStack } from "../undo.ts";
+import type { Call } from "../plugin.ts";
 import type { BridgeConf } from "./conf.ts";
-import { removeLink } from "./link-removal.ts";
 import { hostRequests, podRequests } from "./requests.ts";
 
 export interface VethEnds {
@@ -21,7 +28,12 @@ export interface VethEnds {
 const NAME_ATTEMPTS = 10;
 
 /** One send creates both ends, the pod's in its namespace, and puts the host's on the bridge. */
-export function createVeth(host: Rtnl, pod: Pod, conf: BridgeConf, bridgeIndex: number, undo: UndoStack): VethEnds {
+export function createVeth(
+  { host, undo }: Pick<Call, "host" | "undo">,
+  pod: Pod,
+  conf: BridgeConf,
+  bridgeIndex: number,
+): VethEnds {
   for (let attempt = 1; ; attempt++) {
     const random = randomBytes(16);
     const plan = {
@@ -32,9 +44,10 @@ export function createVeth(host: Rtnl, pod: Pod, conf: BridgeConf, bridgeIndex: 
       bridgeIndex,
       netnsFd: pod.netns.fd,
     };
-    const remove = (): void => undo.push(`veth pair ${plan.hostName}`, () => removeByName(plan.hostName));
+    const remove = (): void => undo.push(`veth pair ${plan.hostName}`, () => removeByName(host, plan.hostName));
+    let port: Link | undefined;
     try {
-      host.execute(hostRequests(conf, plan));
+      port = host.rtnl.executeAndGetLink(hostRequests(conf, plan), plan.hostName);
     } catch (e) {
       // The first request creates the pair; what fails then is its settings.
       if (e instanceof NetlinkError && e.requestIndex > 0) remove();
@@ -47,16 +60,15 @@ export function createVeth(host: Rtnl, pod: Pod, conf: BridgeConf, bridgeIndex: 
       throw e;
     }
     remove();
-    const link = pod.rtnl.link(pod.ifName);
-    if (!link) throw new CniError(CNI_ERROR.internal, `${pod.ifName} vanished from its namespace while ADD made it`);
-    return { ...plan, podIndex: link.index };
+    const podIndex = port?.link; // IFLA_LINK: the other end's, in its own namespace
+    if (podIndex === undefined) throw new CniError(CNI_ERROR.internal, `${plan.hostName} vanished while ADD made it`);
+    return { ...plan, podIndex };
   }
 }
 
-async function removeByName(name: string): Promise<void> {
-  using host = Rtnl.open();
-  const link = host.link(name);
-  if (link) await removeLink(link.index, () => host.link(link.index) === undefined);
+async function removeByName({ rtnl, removal }: Call["host"], name: string): Promise<void> {
+  const link = rtnl.link(name);
+  if (link) await removal.remove(link.index);
 }
 
 /** Addresses and routes in the pod, and up. */
@@ -66,8 +78,6 @@ export function configurePod(pod: Pod, index: number, conf: BridgeConf, result: 
   inNs(pod.netns, () => {
     if (hasIpv6) for (const device of ["lo", name]) writeSysctl(`net/ipv6/conf/${device}/disable_ipv6`, 0);
     const settings: [string, number][] = [
-      // Set before the link goes up: then the kernel itself announces the address (gratuitous ARP).
-      [`net/ipv4/conf/${name}/arp_notify`, 1],
       // The address is ours alone by IPAM, and detection would keep it from being used for a second.
       [`net/ipv6/conf/${name}/accept_dad`, conf.enabledad ? 1 : 0],
       ...(conf.enabledad ? [[`net/ipv6/conf/${name}/enhanced_dad`, 1] as [string, number]] : []),

@@ -29,6 +29,7 @@ export interface VethPlan {
  */
 export function hostRequests(conf: BridgeConf, plan: VethPlan): Request[] {
   const mtu = conf.mtu > 0 ? { mtu: conf.mtu } : {};
+  const peer = { name: plan.ifName, ...mtu, address: plan.podMac, netnsFd: plan.netnsFd };
   return [
     newLink({
       name: plan.hostName,
@@ -36,7 +37,7 @@ export function hostRequests(conf: BridgeConf, plan: VethPlan): Request[] {
       address: plan.hostMac,
       master: plan.bridgeIndex,
       isUp: true,
-      kind: { kind: "veth", peer: { name: plan.ifName, ...mtu, address: plan.podMac, netnsFd: plan.netnsFd } },
+      kind: { kind: "veth", peer },
     }),
     ...(conf.hairpinMode || conf.portIsolation
       ? [setLink({ name: plan.hostName, bridgePort: { hairpin: conf.hairpinMode, isolated: conf.portIsolation } })]
@@ -45,12 +46,13 @@ export function hostRequests(conf: BridgeConf, plan: VethPlan): Request[] {
 }
 
 /**
- * ip link set IF up; ip addr add …; ip route add …
+ * sysctl net.ipv4.conf.IF.arp_notify=1; ip link set IF up; ip addr add …; ip route add …
  * A route without a gateway goes through the first gateway of its family.
  */
 export function podRequests(index: number, ips: readonly ResultIp[], routes: Result["routes"]): Request[] {
   const gatewayOf = (family: 4 | 6) => ips.map(({ gateway }) => gateway).find((ip) => ip && familyOf(ip) === family);
   return [
+    setLink({ index, arpNotify: true }),
     setLink({ index, isUp: true }),
     ...ips.map(({ address }) => newAddress(addressSpec(index, address))),
     ...routes.map(({ dst, gw, mtu, priority, table, scope }) => {

@@ -9,6 +9,7 @@ import type { JsonObject } from "../../formats/cni/index.ts";
 import { formatPrefix } from "../../formats/netip/index.ts";
 import { createNetNs, createUnnamedNetNs, deleteNetNs, NetNs, Rtnl } from "../../kernel/index.ts";
 import { check, mount, setns, unshare } from "../../kernel/sys.ts";
+import type { Host } from "../host.ts";
 import { type PluginReply, runPlugin } from "../skel.ts";
 
 const CLONE_NEWNET = 0x40000000;
@@ -169,10 +170,16 @@ export class FakeNode implements Disposable {
     };
   }
 
-  /** Calls the plugin that `conf` names by its type, in this process. */
-  async call(command: string, pod: string, conf: JsonObject, env: Record<string, string> = {}): Promise<Answer> {
+  /** Calls the plugin that `conf` names by its type, in this process; with a host as an agent has it. */
+  async call(
+    command: string,
+    pod: string,
+    conf: JsonObject,
+    env: Record<string, string> = {},
+    host?: Host,
+  ): Promise<Answer> {
     const request = { name: String(conf.type), env: this.environment(command, pod, env), stdin: JSON.stringify(conf) };
-    return answer(await runPlugin(request));
+    return answer(await runPlugin(request, host));
   }
 
   /** The names of the address files. */

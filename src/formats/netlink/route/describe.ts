@@ -55,6 +55,7 @@ function describe(request: Request, nameOf: (index: number) => string): string {
     const { id, gateway, oif } = decodeNexthop(message);
     return `${verb} nexthop ${id}${via(gateway)}${dev(oif)}`;
   }
+  if (type === c.RTM_GETNSID) return "get the id of a namespace";
   return `carry out netlink request ${type}`;
 }
 

@@ -100,6 +100,8 @@ export interface LinkChange {
   readonly txQueueLength?: number | undefined;
   readonly promiscuous?: boolean | undefined;
   readonly alias?: string | undefined;
+  /** net.ipv4.conf.DEV.arp_notify: the kernel announces the device's addresses when it comes up. */
+  readonly arpNotify?: boolean | undefined;
   /** Settings of a device that is a bridge. */
   readonly bridge?: Loose<Omit<BridgeKind, "kind">> | undefined;
   /** Settings of a device that is a bridge's port. */
@@ -129,6 +131,12 @@ export function setLink(change: LinkChange): Request {
   attributes.text(c.IFLA_IFNAME, change.newName ?? (index === undefined ? change.name : undefined));
   writeCommon(attributes, change);
   attributes.text(c.IFLA_IFALIAS, change.alias);
+  if (change.arpNotify !== undefined)
+    attributes.nested(c.IFLA_AF_SPEC, (families) =>
+      families.nested(c.AF_INET, (inet) =>
+        inet.nested(c.IFLA_INET_CONF, (conf) => conf.u32(c.IPV4_DEVCONF_ARP_NOTIFY, Number(change.arpNotify))),
+      ),
+    );
   if (bridge !== undefined || bridgePort !== undefined)
     attributes.nested(c.IFLA_LINKINFO, (info) => {
       if (bridge) info.text(c.IFLA_INFO_KIND, "bridge").nested(c.IFLA_INFO_DATA, (data) => writeBridge(data, bridge));

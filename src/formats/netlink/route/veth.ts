@@ -9,7 +9,7 @@ const VETH_INFO_PEER = 1;
 /** The other end of a new veth pair, which the same message creates. It comes up down: the kernel answers ENOTCONN to IFF_UP here. */
 export interface VethPeer {
   readonly name: string;
-  /** A chosen ifindex; the kernel answers EEXIST or EBUSY when it is taken. */
+  /** A chosen ifindex, which the kernel heeds when the first end's is chosen too; EEXIST or EBUSY when it is taken. */
   readonly index?: number | undefined;
   readonly mtu?: number | undefined;
   readonly address?: MacAddress | undefined;
