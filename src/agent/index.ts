@@ -5,6 +5,7 @@
  * Wires what the other folders do; knows no command line and no lab. Its files and keys are Flannel's.
  */
 export * from "./agent.ts";
+export { cleanUp } from "./cleanup/cleanup.ts";
 export * from "./cni-server.ts";
 export * from "./errors.ts";
 export * from "./options.ts";

@@ -8,7 +8,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   lab: async () => (await import("./lab.ts")).labCommand(),
   // Listed here; its command line is Flannel's, in Go's syntax, and not commander's to read.
   agent: async () => new Command("agent").description("run the daemon of one node, in the place of flanneld"),
-  // The same: it takes the agent's flags.
+  // The same: they take the agent's flags.
+  cleanup: async () => new Command("cleanup").description("remove from this node what podpath or Flannel made"),
   status: async () => new Command("status").description("show this node's kernel against the leases, peer by peer"),
   "install-cni": async () => (await import("./cni.ts")).installCniCommand(),
   store: async () => (await import("./store.ts")).storeCommand(),
@@ -24,6 +25,7 @@ async function main(argv: readonly string[]): Promise<void> {
     const { agentCommand } = await import("./agent.ts");
     return agentCommand(called === "flanneld" ? called : "podpath agent", agentArgs, version);
   }
+  if (argv[2] === "cleanup") return (await import("./cleanup.ts")).cleanupCommand(argv.slice(3));
   if (argv[2] === "status") return (await import("./status.ts")).statusCommand(argv.slice(3));
   const program = new Command("podpath")
     .description("A Flannel-compatible pod network for Linux that shows every hop of every packet")

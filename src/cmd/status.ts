@@ -1,5 +1,4 @@
 // `podpath status`: what the running agent says of its node; without one, what this command sees by itself.
-import { hostname } from "node:os";
 import {
   type AgentInfo,
   askAgent,
@@ -9,10 +8,10 @@ import {
   openStore,
   readRunRecord,
   runningAgent,
-  secretOf,
   statusSocketPath,
 } from "../agent/index.ts";
-import { AGENT_FLAGS, type AgentCommandLine, agentFlagsOf, ENV_PREFIX, readAgentFlags } from "./agent-flags.ts";
+import { AGENT_FLAGS, type AgentCommandLine, ENV_PREFIX } from "./agent-flags.ts";
+import { agentsOptions } from "./agents-options.ts";
 import { addEnvironment, bool, helpOf, parseArguments } from "./go-flags.ts";
 import { formatStatus } from "./status-text.ts";
 
@@ -30,18 +29,6 @@ export async function statusCommand(args: readonly string[]): Promise<void> {
   const status = await statusOf(options, Boolean(values.get("no-agent")));
   process.stdout.write(`${values.get("json") ? JSON.stringify(status, undefined, 2) : formatStatus(status)}\n`);
   process.exitCode = exitCodeOf(status);
-}
-
-/** The flags given here, and for the rest those that this node's agent was started with. @throws {UsageError} */
-export function agentsOptions(values: ReadonlyMap<string, unknown>): AgentCommandLine {
-  const given = readAgentFlags(values, hostname());
-  const record = readRunRecord(given.options.subnetFile);
-  if (!record) return given;
-  const recorded = agentFlagsOf(record.args, record.env);
-  const pid = runningAgent(record);
-  const secret = pid === undefined ? undefined : secretOf(pid);
-  if (secret !== undefined) recorded.set("etcd-password", secret);
-  return readAgentFlags(new Map([...recorded, ...values]), hostname());
 }
 
 async function statusOf(options: AgentCommandLine["options"], isAlone: boolean): Promise<NodeStatus> {

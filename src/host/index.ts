@@ -6,4 +6,5 @@
  */
 export * from "./plan.ts";
 export * from "./reconcile.ts";
+export { deleteExactly } from "./request.ts";
 export * from "./state.ts";

@@ -39,7 +39,7 @@ export function toRequest(change: Change): Request {
         protocol: RTPROT_PODPATH,
       });
     case "delete-route":
-      return deleteRoute(exactly(change.route));
+      return deleteExactly(change.route);
     case "delete-fdb":
       return deleteFdb(change.fdb);
     case "delete-neighbour":
@@ -54,12 +54,13 @@ export function isRemoval(change: Change): boolean {
   return change.change.startsWith("delete-");
 }
 
-/** All that tells this route from another with the same destination. */
-function exactly(route: RouteSpec & { readonly table: number }): RouteSpec {
+/** Deletes this route and no other with the same destination. */
+export function deleteExactly(route: RouteSpec & { readonly table: number }): Request {
   const { family, dst, gateway, oif, table, protocol, scope, type, priority, tos } = route;
-  return Object.fromEntries(
+  const spec = Object.fromEntries(
     Object.entries({ family, dst, gateway, oif, table, protocol, scope, type, priority, tos }).filter(
       ([, value]) => value !== undefined,
     ),
   ) as unknown as RouteSpec;
+  return deleteRoute(spec);
 }

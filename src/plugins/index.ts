@@ -7,3 +7,4 @@
 export { Host } from "./host.ts";
 export { installCni } from "./install.ts";
 export { type PluginReply, type PluginRequest, runPlugin } from "./skel.ts";
+export { findCni } from "./uninstall.ts";

@@ -21,6 +21,8 @@ export interface InstallOptions {
 
 const CLIENT_ARCH: { readonly [nodeArch in string]?: ClientArch } = { x64: "x86-64", arm64: "aarch64" };
 const FALLBACK = "podpath-cni.cjs";
+/** Beside the plugins: the Node fallback and what it loads. */
+export const FALLBACK_FOLDER = "podpath-cni";
 export const CONFLIST_FILE = "10-flannel.conflist";
 
 /**
@@ -32,7 +34,7 @@ export function installCni(options: InstallOptions): void {
   const fallback = options.fallback ?? fileURLToPath(new URL(`../cni/${FALLBACK}`, import.meta.url));
   if (!existsSync(fallback))
     throw new Error(`Cannot install the CNI plugins into ${binDir}: ${fallback} is missing; run npm run build`);
-  const folder = join(binDir, "podpath-cni");
+  const folder = join(binDir, FALLBACK_FOLDER);
   makeDirectories(folder);
   atomically(join(folder, "koffi.node"), 0o644, (path) => copyFileSync(ffiLibraryFile(), path));
   const fallbackPath = join(folder, FALLBACK);
@@ -52,7 +54,7 @@ function clientFor(socketPath: string, fallbackPath: string): Uint8Array | strin
 }
 
 /** Flannel's own network configuration (its kube-flannel-cfg). */
-function conflist(cniVersion: CniVersion): string {
+export function conflist(cniVersion: CniVersion): string {
   const plugins = [{ type: "flannel", delegate: { hairpinMode: true, isDefaultGateway: true } }];
   return `${JSON.stringify({ name: "cbr0", cniVersion, plugins }, undefined, 2)}\n`;
 }

@@ -32,8 +32,7 @@ export class Presence {
   /** @throws {SubnetError} when another live node has this address */
   async claim(attrs: LeaseAttrs): Promise<void> {
     if (this.#lease !== undefined && (await this.#store.keepAlive(this.#lease)) !== undefined) return;
-    const key = `/podpath/nodes${this.#prefix}/${nameOfNode(attrs)}`;
-    const value = JSON.stringify({ node: this.#nodeName });
+    const [key, value] = [this.#keyOf(attrs), this.#value];
     for (;;) {
       const present = await this.#store.get(key);
       if (present && present.valueText !== value) throw this.#duplicate(attrs, present.valueText);
@@ -48,6 +47,25 @@ export class Presence {
       }
       await this.#store.revoke(lease);
     }
+  }
+
+  /** The key of a node that is no more; another's stays. @throws {EtcdError} */
+  async leave(attrs: LeaseAttrs): Promise<void> {
+    const key = this.#keyOf(attrs);
+    const present = await this.#store.get(key);
+    if (present?.valueText !== this.#value) return;
+    await this.#store.txn({
+      compare: [{ key, target: "modRevision", value: present.modRevision }],
+      success: [{ op: "delete", key }],
+    });
+  }
+
+  #keyOf(attrs: LeaseAttrs): string {
+    return `/podpath/nodes${this.#prefix}/${nameOfNode(attrs)}`;
+  }
+
+  get #value(): string {
+    return JSON.stringify({ node: this.#nodeName });
   }
 
   #duplicate(attrs: LeaseAttrs, other: string): SubnetError {

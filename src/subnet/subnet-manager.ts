@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { type LeaseAttrs, type NetworkConfig, parseNetworkConfig } from "../formats/flannel/index.ts";
+import { formatSubnetKey, type LeaseAttrs, type NetworkConfig, parseNetworkConfig } from "../formats/flannel/index.ts";
 import { type Ipv4Address, type Prefix, parseIpv4 } from "../formats/netip/index.ts";
 import type { Log, Store } from "../store/index.ts";
 import { acquireLease, type ListedLeases } from "./acquire.ts";
@@ -127,6 +127,22 @@ export class SubnetManager {
     const { lease, kv } = found;
     const left = kv.lease === 0n ? undefined : await this.#store.timeToLive(kv.lease);
     return left ? { ...lease, expiresAt: new Date(Date.now() + 1000 * left.ttlSeconds) } : lease;
+  }
+
+  /** Gives a lease of held() back, and says that this node is not there any more. @throws {EtcdError} */
+  async release(own: Lease): Promise<void> {
+    const { leases } = await this.#list();
+    const stored = leases.find(({ lease, kv }) => isSameNode(lease.attrs, own.attrs) && kv.key === this.#keyOf(own));
+    if (stored)
+      await this.#store.txn({
+        compare: [{ key: stored.kv.key, target: "modRevision", value: stored.kv.modRevision }],
+        success: [{ op: "delete", key: stored.kv.key }],
+      });
+    await this.#presence.leave(own.attrs);
+  }
+
+  #keyOf(lease: Lease): string {
+    return this.#directory + formatSubnetKey(lease);
   }
 
   /** How many keys and values under `<prefix>/subnets/` were skipped because they are not usable leases. */
