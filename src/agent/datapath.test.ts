@@ -70,7 +70,8 @@ function world(refuses: (dst: number) => boolean, hasInterface: () => boolean = 
   const peers = new PeerSet(lease(1));
   const interfaceOptions = { iface: [], families: [4 as const] };
   const ranges = [parsePrefix("10.244.0.0/16")];
-  const datapath = new Datapath({ rtnl, backend, external, interfaceOptions, peers, own: lease(1), ranges, log });
+  const about = { rtnl, backend, external, interfaceOptions, peers, own: lease(1), ranges, blackholes: [], log };
+  const datapath = new Datapath(about);
   return { datapath, peers, asked, lines };
 }
 

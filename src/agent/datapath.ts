@@ -26,6 +26,8 @@ export interface DatapathOptions {
   readonly peers: PeerSet;
   readonly own: Lease;
   readonly ranges: readonly Prefix[];
+  /** Where packets end that no other route takes. */
+  readonly blackholes: readonly Prefix[];
   readonly log: Log;
   readonly observer?: Observer | undefined;
 }
@@ -97,12 +99,12 @@ export class Datapath {
   }
 
   async #reconcile(now: number, waiting: Set<string>): Promise<ReconcileReport> {
-    const { rtnl, backend, peers, own } = this.#options;
+    const { rtnl, backend, peers, own, blackholes } = this.#options;
     const before = listHost(rtnl);
     const external = this.#external(before);
     const made = backend.ensureDevices(external, own.attrs);
     const actual = made.length > 0 ? listHost(rtnl) : before;
-    const wanted = backend.wanted(own, peers.current(now), external, actual);
+    const wanted = { ...backend.wanted(own, peers.current(now), external, actual), blackholes };
     this.#devices = new Set([external.index, ...wanted.devices.map((device) => device.index)]);
     const report = await reconcile(rtnl, wanted, {
       actual,
@@ -118,9 +120,8 @@ export class Datapath {
 
   /** What the next pass would do, told peer by peer; changes nothing. */
   drift(): Drift {
-    const { rtnl, backend, own, peers } = this.#options;
-    const external = this.#external(listHost(rtnl));
-    return surveyDatapath({ rtnl, backend, external, own, leases: peers.current(performance.now()) });
+    const external = this.#external(listHost(this.#options.rtnl));
+    return surveyDatapath({ ...this.#options, external, leases: this.#options.peers.current(performance.now()) });
   }
 
   /** The interface chosen at the start, with its addresses of then: the lease tells them to the others. */

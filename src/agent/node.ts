@@ -30,7 +30,7 @@ import { removeUnwantedTables } from "./leftovers.ts";
 import { ReconcileLoop } from "./loop.ts";
 import type { Observer } from "./observer.ts";
 import type { AgentOptions } from "./options.ts";
-import { keepMasquerade, masqueradeConfig, subnetEnv } from "./own-subnet.ts";
+import { blackholesOf, keepMasquerade, masqueradeConfig, subnetEnv, undoBlackholes } from "./own-subnet.ts";
 import { leaseKey, PeerSet } from "./peer-set.ts";
 import { ensureForwarding } from "./preflight.ts";
 import { agentsLook } from "./status/agents-look.ts";
@@ -100,7 +100,10 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
 
   const peers = new PeerSet(own);
   const ranges = [network.ipv4?.network, network.ipv6?.network].filter((range) => range !== undefined);
-  const datapath = new Datapath({ rtnl, backend, external, interfaceOptions, peers, own, ranges, log, observer });
+  const blackholes = blackholesOf(own, options);
+  undoBlackholes(blackholes, rtnl, made);
+  const about = { rtnl, backend, external, interfaceOptions, peers, own, ranges, blackholes };
+  const datapath = new Datapath({ ...about, log, observer });
   const loop = new ReconcileLoop(() => datapath.pass(), options.resyncMs);
   open.use(
     "stop watching rtnetlink",
@@ -141,14 +144,14 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   // Last, because a start that fails could not bring them back.
   const kept = (isWanted: boolean): IpFamily[] => (isWanted ? familiesOf(network) : []);
   removeUnwantedTables({ masquerade: kept(wantsMasquerade), gateway: kept(options.gateway) }, nft, log);
-  const { ready, ...about } = describe(options, external, backend, own);
+  const { ready, ...description } = describe(options, external, backend, own);
   let lease = own;
   return {
-    report: { ready, ...about },
+    report: { ready, ...description },
     look: () =>
       agentsLook({ options, network, external, backend, lease, nft, gateway, datapath, subnets, state: store.state() }),
     status: () => ({
-      ...about,
+      ...description,
       datapath: datapath.status(),
       store: store.state(),
       skippedLeases: subnets.skipped,

@@ -87,6 +87,25 @@ describe("the network config and the options of podpath agent", { skip }, () => 
     assert.match(two.run("nft list chain ip flannel-ipv4 postrtg"), /masquerade fully-random/);
   });
 
+  it("--ip-blackhole-route drops what no pod has, from the start on, and only as long as it is asked for", async () => {
+    const ipv6 = { EnableIPv6: true, IPv6Network: "2001:cafe:42::/56" };
+    await using cluster = await TestCluster.start({ ...NETWORK_CONFIG, ...ipv6 });
+    const node = cluster.addNode(1);
+    const drops = (): string => ["-4", "-6"].map((f) => node.run(`ip ${f} route show type blackhole`)).join("");
+    const first = cluster.startAgent(node, "--ip-blackhole-route");
+    const { subnet = "", ipv6Subnet = "" } = await first.ready;
+    const dropped = drops();
+    assert.match(
+      dropped,
+      new RegExp(`blackhole ${subnet} proto 112 metric 4278198272 *\nblackhole ${ipv6Subnet} .*proto 112`),
+    );
+    node.run(`ip route del blackhole ${subnet} metric 4278198272`);
+    await node.until("the route to be back", () => drops() === dropped);
+    await first.kill("SIGKILL");
+    await cluster.startAgent(node).ready;
+    assert.equal(drops(), "");
+  });
+
   it("the CNI socket is there when the node is ready, and gone when the agent is", async () => {
     await using cluster = await TestCluster.start();
     const socket = join(cluster.dir, "cni", "cni.sock");

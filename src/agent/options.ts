@@ -23,6 +23,8 @@ export interface AgentOptions {
   /** Masqueraded packets leave from a port chosen at random, so that two seldom want the same one. */
   readonly ipMasqRandomFully: boolean;
   readonly iptablesForwardRules: boolean;
+  /** Drop what goes to an address of this node's subnet that no pod has. */
+  readonly ipBlackholeRoute: boolean;
   /** Minutes before its end at which the lease is renewed, 1 to 1439. */
   readonly subnetLeaseRenewMargin: number;
   /** Serve CNI calls on this Unix socket; undefined: do not. */
@@ -50,6 +52,7 @@ export const DEFAULT_OPTIONS: Omit<AgentOptions, "nodeName"> = {
   ipMasq: false,
   ipMasqRandomFully: true,
   iptablesForwardRules: true,
+  ipBlackholeRoute: false,
   subnetLeaseRenewMargin: 60,
   gateway: true,
   serviceCidrs: [],

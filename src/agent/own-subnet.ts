@@ -1,5 +1,8 @@
 import type { NetworkConfig, SubnetEnv } from "../formats/flannel/index.ts";
-import type { Nft } from "../kernel/index.ts";
+import type { Prefix } from "../formats/netip/index.ts";
+import { RTN_BLACKHOLE } from "../formats/netlink/index.ts";
+import { RTPROT_PODPATH, reconcile } from "../host/index.ts";
+import type { Nft, Rtnl } from "../kernel/index.ts";
 import { Masquerade, type MasqueradeConfig, masqueradeTables } from "../masquerade/index.ts";
 import type { Lease } from "../subnet/index.ts";
 import { hasTable } from "./leftovers.ts";
@@ -26,6 +29,17 @@ export function subnetEnv(network: NetworkConfig, own: Lease, mtuBytes: number, 
     mtuBytes,
     ipMasq: options.ipMasq,
   };
+}
+
+/** Where --ip-blackhole-route lets packets end. */
+export function blackholesOf(own: Lease, options: AgentOptions): Prefix[] {
+  return options.ipBlackholeRoute ? [own.subnet, own.ipv6Subnet].filter((subnet) => subnet !== undefined) : [];
+}
+
+/** Before the first is made, so that a start that fails takes them away again, if there were none before. */
+export function undoBlackholes(ranges: readonly Prefix[], rtnl: Rtnl, made: Undo): void {
+  if (ranges.length === 0 || rtnl.routes({ protocol: RTPROT_PODPATH, type: RTN_BLACKHOLE }).length > 0) return;
+  made.push("remove the blackhole route", () => reconcile(rtnl, { devices: [], peers: [], ranges }));
 }
 
 /** Masquerade and forward rules from now on, restored whenever somebody changes them. @throws {NftError} */

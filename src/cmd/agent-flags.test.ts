@@ -32,6 +32,7 @@ const EFFECTS: readonly [arg: string, effect: Record<string, unknown>][] = [
   ["ip-masq=T", { ipMasq: true }],
   ["ip-masq-fully-random-disable", { ipMasqRandomFully: false }],
   ["iptables-forward-rules=0", { iptablesForwardRules: false }],
+  ["ip-blackhole-route", { ipBlackholeRoute: true }],
   ["healthz-ip=::1", { healthzIp: "::1" }],
   ["healthz-port=8081", { healthzPort: 8081 }],
   ["gateway=false", { gateway: false }],
@@ -97,7 +98,6 @@ describe("the command line of the agent", () => {
     ["an address that is none", ["--public-ip=10.0.0.256"], /--public-ip: .*10\.0\.0\.256/],
     ["a regular expression that is none", ["--iface-regex=eth["], /--iface-regex: .*eth\[/],
     ["a port out of range", ["--healthz-port=65536"], /--healthz-port: 65536 .*0 to 65535/],
-    ["a blackhole route", ["--ip-blackhole-route"], /cannot keep a blackhole route yet/],
     ["kube mode", ["--kube-subnet-mgr", "--kubeconfig-file=/k"], /kube mode is not there yet/],
   ] as const)
     it(`refuses ${what}`, () => {

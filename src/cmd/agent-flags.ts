@@ -44,7 +44,7 @@ export const AGENT_FLAGS: readonly Flag[] = [
   number("subnet-lease-renew-margin", "minutes", "renew the lease so long before it ends, 1 to 1439 (60)", 1, 1439),
   checked("healthz-ip", "address", `where /healthz, /readyz and /metrics are served (${D.healthzIp})`, parseIp),
   number("healthz-port", "port", "and on which port; 0: nowhere (0)", 0, 65535),
-  bool("ip-blackhole-route", "not there yet, and refused"),
+  bool("ip-blackhole-route", "drop what goes to an address of this node's subnet that no pod has"),
   number("v", "level", "1 and more: log what helps with debugging"),
   bool("version", "print the version to stderr and end"),
   bool("help", "print this and end"),
@@ -95,8 +95,6 @@ export function readAgentFlags(values: ReadonlyMap<string, unknown>, hostname: s
     throw new UsageError(
       "--kube-subnet-mgr: kube mode is not there yet; leases are kept in etcd, or in podpath store (--etcd-endpoints)",
     );
-  if (values.get("ip-blackhole-route"))
-    throw new UsageError("--ip-blackhole-route: podpath cannot keep a blackhole route yet; leave the flag out");
   const given = <T>(name: string): T | undefined => values.get(name) as T | undefined;
   // Flannel's default of a text is "", which means the same as leaving it out.
   const words = (name: string): string | undefined => given<string>(name) || undefined;
@@ -118,6 +116,7 @@ export function readAgentFlags(values: ReadonlyMap<string, unknown>, hostname: s
       ipMasq: given("ip-masq") ?? D.ipMasq,
       ipMasqRandomFully: !given("ip-masq-fully-random-disable"),
       iptablesForwardRules: given("iptables-forward-rules") ?? D.iptablesForwardRules,
+      ipBlackholeRoute: given("ip-blackhole-route") ?? D.ipBlackholeRoute,
       subnetLeaseRenewMargin: given("subnet-lease-renew-margin") ?? D.subnetLeaseRenewMargin,
       cniSocket: words("cni-socket"),
       gateway: given("gateway") ?? D.gateway,

@@ -7,6 +7,7 @@ import {
   NUD_PERMANENT,
   type Route,
   RT_TABLE_MAIN,
+  RTN_BLACKHOLE,
   RTN_UNICAST,
 } from "../formats/netlink/index.ts";
 import { RTPROT_PODPATH, type WantedState } from "./state.ts";
@@ -19,6 +20,18 @@ export function routeKey(route: Pick<Route, "dst"> & Partial<Pick<Route, "family
   const family = route.dst ? (isIpv4(route.dst.address) ? 4 : 6) : (route.family ?? 4);
   const priority = route.priority ?? DEFAULT_PRIORITY[family];
   return `route ${route.dst ? formatPrefix(route.dst) : `default${family}`} ${priority} ${route.tos ?? 0}`;
+}
+
+/**
+ * The metric of our blackhole routes: last of all, so that the bridge's connected route (metric 0) wins, whichever of
+ * the two was first. The value is the one the kernel's own documentation gives a route of last resort
+ * (Documentation/networking/vrf.rst).
+ */
+export const BLACKHOLE_PRIORITY = 4278198272;
+
+/** Whether podpath made it: it has no device to know it by, but our protocol number and metric. */
+export function isOwnBlackhole({ type, protocol, priority }: Route): boolean {
+  return type === RTN_BLACKHOLE && protocol === RTPROT_PODPATH && priority === BLACKHOLE_PRIORITY;
 }
 
 export function isPermanent(entry: { readonly state: number }): boolean {
@@ -35,9 +48,11 @@ export class Ownership {
     this.#ranges = wanted.ranges;
   }
 
-  /** Our protocol number, on our device or to the cluster's network; or, on our device, the routes Flannel left. */
+  /** Our protocol number, on our device or to (or dropped in) the cluster's network; or, on our device, the routes Flannel left. */
   route(route: Route): boolean {
-    if (route.table !== RT_TABLE_MAIN || route.type !== RTN_UNICAST || !route.dst) return false;
+    if (route.table !== RT_TABLE_MAIN || !route.dst) return false;
+    if (isOwnBlackhole(route)) return this.#covers(route.dst.address);
+    if (route.type !== RTN_UNICAST) return false;
     const onOurDevice = this.device(route.oif);
     if (route.protocol === RTPROT_PODPATH) return onOurDevice || this.#covers(route.dst.address);
     // Flannel marks nothing; but nobody else routes a subnet onlink by the subnet's own first address.

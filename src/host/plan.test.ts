@@ -11,7 +11,8 @@ import {
   type Route,
 } from "../formats/netlink/index.ts";
 import { type ActualState, plan, RTPROT_PODPATH, type WantedPeer, type WantedState } from "./index.ts";
-import { applyChange } from "./testing/model.ts";
+import { BLACKHOLE_PRIORITY, isOwnBlackhole } from "./ownership.ts";
+import { applyChange, blackholeRoute } from "./testing/model.ts";
 
 const FLANNEL = 7;
 const ETH0 = 2;
@@ -158,13 +159,28 @@ describe("plan()", () => {
     );
   });
 
+  it("drops what goes to this node's subnet and no other route takes, and stops it when that is not wanted", () => {
+    const own = parsePrefix("10.244.1.0/24");
+    const connected = route("10.244.1.0/24", { oif: 9, protocol: 2 });
+    const foreign = route("10.244.1.0/24", { type: 6, protocol: 3, priority: 50 });
+    const before = { ...EMPTY, routes: [connected, foreign] };
+    const wanted: WantedState = { ...wantedOf([]), blackholes: [own] };
+    const after = applyAll(before, wanted);
+    assert.deepEqual(after.routes, [connected, foreign, blackholeRoute(own)]);
+    assert.deepEqual(plan(after, wanted).steps, []);
+    assert.deepEqual(applyAll(after, wantedOf([])).routes, [connected, foreign]);
+    const moved = { ...wanted, blackholes: [parsePrefix("10.244.9.0/24")] };
+    assert.deepEqual(applyAll(after, moved).routes.slice(2), [blackholeRoute(parsePrefix("10.244.9.0/24"))]);
+  });
+
   it("makes any kernel state the wanted one, once and for all, and touches nothing foreign", () => {
     fc.assert(
       fc.property(
         actualStates,
         fc.uniqueArray(peers, { selector: (p) => p.key, maxLength: 5 }),
-        (actual, wantedPeers) => {
-          const wanted = wantedOf(wantedPeers);
+        fc.subarray(["10.244.1.0/24", "10.244.3.0/24"]),
+        (actual, wantedPeers, dropped) => {
+          const wanted = { ...wantedOf(wantedPeers), blackholes: dropped.map(parsePrefix) };
           const { conflicts } = plan(actual, wanted);
           const after = applyAll(actual, wanted);
           assert.deepEqual(plan(after, wanted).steps, []);
@@ -172,6 +188,8 @@ describe("plan()", () => {
           const reached = wantedPeers.filter((p) => !inConflict.has(`peer ${p.key}`));
           for (const p of reached) assertReached(after, p);
           assertNothingElse(after, wantedPeers);
+          const drops = after.routes.filter(isOwnBlackhole);
+          assert.deepEqual(drops.map((r) => r.dst?.address).sort(), wanted.blackholes.map((b) => b.address).sort());
           assert.deepEqual(after.routes.filter(isForeign), actual.routes.filter(isForeign));
           assert.deepEqual(
             after.neighbours.filter((n) => n.index !== FLANNEL),
@@ -243,9 +261,11 @@ const routes: fc.Arbitrary<Route> = fc
     protocol: fc.constantFrom(2, 3, 4, RTPROT_PODPATH),
     onlink: fc.boolean(),
     own: fc.boolean(),
-    priority: fc.constantFrom(undefined, 100),
+    priority: fc.constantFrom(undefined, 100, BLACKHOLE_PRIORITY),
     type: fc.constantFrom(1, 1, 6),
   })
+  // Nobody but who drops takes the last of all metrics.
+  .map((spec) => (spec.priority === BLACKHOLE_PRIORITY ? { ...spec, type: 6 } : spec))
   .map(({ subnet, own, priority, ...rest }) =>
     route(`10.244.${subnet}.0/24`, {
       ...rest,

@@ -1,5 +1,6 @@
 import { formatPrefix, type IpAddress, type MacAddress, type Prefix } from "../formats/netip/index.ts";
 import { type FdbEntry, type Neighbour, NTF_SELF, type Route, RTN_UNICAST } from "../formats/netlink/index.ts";
+import { blackholeKey, blackholeSteps } from "./blackhole.ts";
 import { isPermanent, Ownership, routeKey } from "./ownership.ts";
 import {
   type ActualState,
@@ -19,6 +20,7 @@ export type Change =
   | { readonly change: "replace-neighbour"; readonly neighbour: WantedNeighbour }
   | { readonly change: "replace-fdb"; readonly fdb: WantedFdb }
   | { readonly change: "replace-route"; readonly route: WantedRoute }
+  | { readonly change: "add-blackhole"; readonly dst: Prefix }
   | { readonly change: "delete-route"; readonly route: Route }
   | { readonly change: "delete-fdb"; readonly fdb: FdbEntry }
   | { readonly change: "delete-neighbour"; readonly neighbour: Neighbour }
@@ -68,6 +70,9 @@ export function plan(actual: ActualState, wanted: WantedState): Plan {
   for (const { name, routes } of wanted.devices)
     if (routes) addOwner(`routes of device ${name}`, { neighbours: [], fdb: [], routes });
   for (const peer of wanted.peers) addOwner(`peer ${peer.key}`, peer);
+  const blackholes = wanted.blackholes ?? [];
+  steps.push(...blackholeSteps(actual, blackholes));
+  for (const dst of blackholes) claims.set(blackholeKey(dst), "this node");
   steps.push(...staleSteps(actual, wanted, claims, owns));
   return { steps, conflicts };
 }

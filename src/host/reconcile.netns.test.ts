@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { after, describe, it } from "node:test";
 import { localMac, type MacAddress, parseIp, parsePrefix } from "../formats/netip/index.ts";
-import { newAddress, newFdb, newLink, newNeighbour, newRoute, setLink } from "../formats/netlink/index.ts";
+import {
+  deleteAddress,
+  newAddress,
+  newFdb,
+  newLink,
+  newNeighbour,
+  newRoute,
+  setLink,
+} from "../formats/netlink/index.ts";
 import { createUnnamedNetNs, inNs, type NetNs, Rtnl } from "../kernel/index.ts";
 import { listHost, plan, reconcile, type WantedPeer, type WantedState } from "./index.ts";
 
@@ -192,5 +200,29 @@ describe("reconcile() against the kernel", { skip }, () => {
     assert.deepEqual(plan(listHost(rtnl), wanted), { steps: [], conflicts: [] });
     await reconcile(rtnl, { ...wanted, peers: [] });
     assert.deepEqual(ip("-6 route show proto 112"), []);
+  });
+
+  it("drops what goes to this node's own subnet, in both families, and lets a connected route win", async () => {
+    const { rtnl, eth0, flannel, ip } = node();
+    const blackholes = [parsePrefix("10.244.1.0/24"), parsePrefix("2001:cafe:42:1::/64")];
+    const ranges = [parsePrefix("10.244.0.0/16"), parsePrefix("2001:cafe:42::/48")];
+    const wanted: WantedState = {
+      devices: [{ index: flannel, name: "flannel.1", addresses: [] }],
+      peers: [],
+      ranges,
+      blackholes,
+    };
+    assert.deepEqual((await reconcile(rtnl, wanted)).failures, []);
+    assert.deepEqual(plan(listHost(rtnl), wanted), { steps: [], conflicts: [] });
+    const drops = (family: string): unknown[] =>
+      ip(`${family} route show type blackhole proto 112`).map((r) => [r.dst, r.metric]);
+    assert.deepEqual(drops("-4"), [["10.244.1.0/24", 4278198272]]);
+    assert.deepEqual(drops("-6"), [["2001:cafe:42:1::/64", 4278198272]]);
+    // The bridge comes after the drop, as it does on a fresh node.
+    rtnl.execute(newAddress({ index: eth0, prefix: parsePrefix("10.244.1.1/24") }));
+    assert.equal(ip("route get 10.244.1.7")[0]?.dev, "eth0");
+    rtnl.execute(deleteAddress({ index: eth0, prefix: parsePrefix("10.244.1.1/24") }));
+    await reconcile(rtnl, { ...wanted, blackholes: [] });
+    assert.deepEqual([drops("-4"), drops("-6")], [[], []]);
   });
 });

@@ -6,13 +6,16 @@ import {
   deleteRoute,
   IFA_F_NODAD,
   newAddress,
+  newRoute,
   type Request,
   type RouteSpec,
+  RTN_BLACKHOLE,
   replaceFdb,
   replaceNeighbour,
   replaceRoute,
   setLink,
 } from "../formats/netlink/index.ts";
+import { BLACKHOLE_PRIORITY } from "./ownership.ts";
 import type { Change } from "./plan.ts";
 import { RTPROT_PODPATH } from "./state.ts";
 
@@ -36,6 +39,15 @@ export function toRequest(change: Change): Request {
       return replaceRoute({
         ...change.route,
         family: prefixFamily(change.route.dst),
+        protocol: RTPROT_PODPATH,
+      });
+    case "add-blackhole":
+      // Not replacing: what has this metric and is not ours is somebody's.
+      return newRoute({
+        family: prefixFamily(change.dst),
+        dst: change.dst,
+        type: RTN_BLACKHOLE,
+        priority: BLACKHOLE_PRIORITY,
         protocol: RTPROT_PODPATH,
       });
     case "delete-route":

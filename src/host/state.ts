@@ -23,6 +23,8 @@ export interface WantedState {
   readonly peers: readonly WantedPeer[];
   /** Routes of our protocol number to somewhere in these ranges are ours whatever their device (the cluster's network). */
   readonly ranges: readonly Prefix[];
+  /** Where packets end that no other route takes: this node's own subnet. */
+  readonly blackholes?: readonly Prefix[];
 }
 
 /** A device of ours: its permanent neighbours and FDB entries, and what the ranges cover, are ours alone. */

@@ -114,7 +114,13 @@ function deviceChecks(wanted: WantedState, todo: Plan, actual: ActualState, prob
       ? { of: `device ${device.name}`, verdict: "ok" }
       : { of: `device ${device.name}`, verdict: "drift", why: wrong.join("; ") };
   });
-  return [...found, ...problems.map((why): Check => ({ of: "device", verdict: "drift", why }))];
+  const blackholes = (wanted.blackholes ?? []).map((dst): Check => {
+    const of = `blackhole route ${formatPrefix(dst)}`;
+    return todo.steps.some((step) => step.of === of)
+      ? { of, verdict: "drift", why: "it is missing" }
+      : { of, verdict: "ok" };
+  });
+  return [...found, ...blackholes, ...problems.map((why): Check => ({ of: "device", verdict: "drift", why }))];
 }
 
 function describeOfDevice(change: Change, actual: ActualState): string {

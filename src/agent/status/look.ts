@@ -10,6 +10,7 @@ import { familiesOf } from "../families.ts";
 import { gatewayOptionsOf } from "../gateway-options.ts";
 import type { Log } from "../log.ts";
 import type { AgentOptions } from "../options.ts";
+import { blackholesOf } from "../own-subnet.ts";
 import type { AgentInfo } from "./agent-info.ts";
 import { peersOf } from "./drift.ts";
 import type { NodeStatus } from "./status.ts";
@@ -97,7 +98,14 @@ async function lookWith(look: LookOptions, log: Log, tell: Tell): Promise<Partia
   using nft = openNft(ns);
   const drift =
     backend.findDevices || backend.deviceNames.length === 0
-      ? surveyDatapath({ rtnl, backend, external, own, leases: peersOf(leases, own) })
+      ? surveyDatapath({
+          rtnl,
+          backend,
+          external,
+          own,
+          leases: peersOf(leases, own),
+          blackholes: blackholesOf(own, options),
+        })
       : { peers: [], stale: [], devices: [unknownDatapath(backend.type)] };
   return {
     ...about,

@@ -1,5 +1,6 @@
 import type { Backend, ExternalInterface } from "../../backend/index.ts";
 import type { NetworkConfig } from "../../formats/flannel/index.ts";
+import type { Prefix } from "../../formats/netip/index.ts";
 import { type GatewayRuleset, gatewayTables } from "../../gateway/index.ts";
 import { type HostRtnl, listHost } from "../../host/index.ts";
 import type { NetNs, Nft } from "../../kernel/index.ts";
@@ -19,13 +20,15 @@ export interface Survey {
   readonly own: Lease;
   /** The other nodes'. */
   readonly leases: readonly Lease[];
+  readonly blackholes: readonly Prefix[];
 }
 
 /** Every peer and device against the kernel; changes nothing. */
-export function surveyDatapath({ rtnl, backend, external, own, leases }: Survey): Drift {
+export function surveyDatapath({ rtnl, backend, external, own, leases, blackholes }: Survey): Drift {
   const actual = listHost(rtnl);
   const problems = backend.findDevices?.(external, own.attrs) ?? [];
-  return driftOf(actual, backend.wanted(own, leases, external, actual), leases, problems);
+  const wanted = { ...backend.wanted(own, leases, external, actual), blackholes };
+  return driftOf(actual, wanted, leases, problems);
 }
 
 export interface NodeSurvey {

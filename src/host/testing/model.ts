@@ -1,12 +1,14 @@
-import { isIpv4 } from "../../formats/netip/index.ts";
+import { isIpv4, type Prefix } from "../../formats/netip/index.ts";
 import {
   type FdbEntry,
   NTF_SELF,
   NUD_PERMANENT,
   type Route,
   RT_TABLE_MAIN,
+  RTN_BLACKHOLE,
   RTN_UNICAST,
 } from "../../formats/netlink/index.ts";
+import { BLACKHOLE_PRIORITY } from "../ownership.ts";
 import type { Change } from "../plan.ts";
 import { type ActualState, RTPROT_PODPATH, type WantedRoute } from "../state.ts";
 
@@ -47,9 +49,29 @@ export function applyChange(state: ActualState, change: Change): ActualState {
       return { ...state, fdb: state.fdb.filter((entry) => entry !== change.fdb) };
     case "replace-route":
       return { ...state, routes: replaceFirstRoute(state.routes, change.route) };
+    case "add-blackhole":
+      return { ...state, routes: [...state.routes, blackholeRoute(change.dst)] };
     case "delete-route":
       return { ...state, routes: state.routes.filter((route) => route !== change.route) };
   }
+}
+
+/** As the kernel lists it: an IPv6 one hangs on lo. */
+export function blackholeRoute(dst: Prefix): Route {
+  const family = isIpv4(dst.address) ? 4 : 6;
+  return {
+    family,
+    dst,
+    ...(family === 6 && { oif: 1 }),
+    table: RT_TABLE_MAIN,
+    protocol: RTPROT_PODPATH,
+    scope: 0,
+    type: RTN_BLACKHOLE,
+    tos: 0,
+    priority: BLACKHOLE_PRIORITY,
+    onlink: false,
+    flags: 0,
+  };
 }
 
 function replaceFirstDestination(
