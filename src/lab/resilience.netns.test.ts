@@ -6,7 +6,7 @@ import { NetNs, Rtnl, watchRtnl } from "../kernel/index.ts";
 import type { LabInfo } from "./messages.ts";
 import { machinePid } from "./testing/lab-process.ts";
 import { type Finished, podpath, startPodpath } from "./testing/podpath.ts";
-import { inPrivateMachine } from "./testing/private-machine.ts";
+import { inPrivateMachine } from "../kernel/testing/private-machine.ts";
 import { until } from "./wait.ts";
 
 const CONTAINER = fileURLToPath(new URL("../cmd/container.js", import.meta.url));

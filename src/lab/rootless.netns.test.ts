@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import type { LabInfo } from "./messages.ts";
 import type { ScenarioResult } from "./scenarios/messages.ts";
 import { type Finished, podpath } from "./testing/podpath.ts";
-import { inPrivateMachine, machineState } from "./testing/private-machine.ts";
+import { inPrivateMachine, machineState } from "../kernel/testing/private-machine.ts";
 
 interface Scenarios {
   readonly scenarios: readonly ScenarioResult[];

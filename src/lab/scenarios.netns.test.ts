@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { ScenarioResult } from "./scenarios/messages.ts";
 import { type Finished, podpath } from "./testing/podpath.ts";
-import { inPrivateMachine } from "./testing/private-machine.ts";
+import { inPrivateMachine } from "../kernel/testing/private-machine.ts";
 
 interface Scenarios {
   readonly scenarios: readonly ScenarioResult[];

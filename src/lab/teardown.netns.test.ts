@@ -4,7 +4,7 @@ import { after, test } from "node:test";
 import { isRunning } from "../kernel/index.ts";
 import type { LabInfo } from "./messages.ts";
 import { podpath, startPodpath } from "./testing/podpath.ts";
-import { inPrivateMachine, machineState } from "./testing/private-machine.ts";
+import { inPrivateMachine, machineState } from "../kernel/testing/private-machine.ts";
 
 inPrivateMachine(import.meta.url, () => {
   // Whatever a test asserts, no lab of its outlives it.

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { processId, unshareArgv } from "../../kernel/index.ts";
+import { processId, unshareArgv } from "../index.ts";
 
 const INSIDE = "PODPATH_PRIVATE_MACHINE";
 
