@@ -24,6 +24,9 @@ const PROGRAMS = {
     ["setpriv", "util-linux", "tests without root"],
     ["qemu-aarch64-static", "qemu-user-static", "runs the CNI client made for aarch64"],
     ["/usr/lib/cni/bridge", "containernetworking-plugins", "the reference CNI plugins"],
+    ["containerd", "containerd", "a container runtime that runs our CNI plugins"],
+    ["runc", "runc", "another, by its hooks"],
+    ["podman", "podman", "another"],
   ],
   bench: [
     ["nft", "nftables", "rules (libnftables)"],

@@ -3,10 +3,10 @@ import { spawnSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { NetNs, Rtnl, watchRtnl } from "../kernel/index.ts";
+import { inPrivateMachine } from "../kernel/testing/private-machine.ts";
 import type { LabInfo } from "./messages.ts";
 import { machinePid } from "./testing/lab-process.ts";
 import { type Finished, podpath, startPodpath } from "./testing/podpath.ts";
-import { inPrivateMachine } from "../kernel/testing/private-machine.ts";
 import { until } from "./wait.ts";
 
 const CONTAINER = fileURLToPath(new URL("../cmd/container.js", import.meta.url));

@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { inPrivateMachine, machineState } from "../kernel/testing/private-machine.ts";
 import type { LabInfo } from "./messages.ts";
 import type { ScenarioResult } from "./scenarios/messages.ts";
 import { type Finished, podpath } from "./testing/podpath.ts";
-import { inPrivateMachine, machineState } from "../kernel/testing/private-machine.ts";
 
 interface Scenarios {
   readonly scenarios: readonly ScenarioResult[];

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { inPrivateMachine } from "../kernel/testing/private-machine.ts";
 import type { ScenarioResult } from "./scenarios/messages.ts";
 import { type Finished, podpath } from "./testing/podpath.ts";
-import { inPrivateMachine } from "../kernel/testing/private-machine.ts";
 
 interface Scenarios {
   readonly scenarios: readonly ScenarioResult[];

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { after, test } from "node:test";
 import { isRunning } from "../kernel/index.ts";
+import { inPrivateMachine, machineState } from "../kernel/testing/private-machine.ts";
 import type { LabInfo } from "./messages.ts";
 import { podpath, startPodpath } from "./testing/podpath.ts";
-import { inPrivateMachine, machineState } from "../kernel/testing/private-machine.ts";
 
 inPrivateMachine(import.meta.url, () => {
   // Whatever a test asserts, no lab of its outlives it.
