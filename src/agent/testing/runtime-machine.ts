@@ -18,6 +18,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { JsonObject } from "../../formats/cni/index.ts";
 import { deleteLink } from "../../formats/netlink/index.ts";
 import { Rtnl } from "../../kernel/index.ts";
@@ -109,8 +110,19 @@ export class RuntimeMachine implements AsyncDisposable {
     return child;
   }
 
-  /** What a container leaves behind when its end was not handled: devices, addresses, rules, state, namespaces. */
-  leftovers(): unknown {
+  /**
+   * Nothing of a container is left: no device but `links`, no address file, rule, cached result or namespace. A device
+   * in a namespace that ended goes when the kernel gets to it.
+   */
+  async holdsOnly(links: readonly string[]): Promise<void> {
+    const expected = { links: [...links].sort(), files: [], namespaces: [], rules: "" };
+    await eventually("the end of the containers' devices", () =>
+      isDeepStrictEqual(this.#holds().links, expected.links),
+    );
+    assert.deepEqual(this.#holds(), expected);
+  }
+
+  #holds() {
     using host = Rtnl.open();
     const files = FOLDERS.filter((path) => path.startsWith("/var/lib/cni")).flatMap((path) =>
       readdirSync(path, { recursive: true, withFileTypes: true })
