@@ -27,7 +27,10 @@ export function mayMatter(event: RtnlEvent, interest: Interest): boolean {
     case "fdb":
       return interest.indexes.has(event.fdb.index);
     case "nexthop":
-      return event.nexthop.oif !== undefined && interest.indexes.has(event.nexthop.oif);
+      return (
+        event.nexthop.protocol === RTPROT_PODPATH ||
+        (event.nexthop.oif !== undefined && interest.indexes.has(event.nexthop.oif))
+      );
     case "route": {
       const { dst, oif, protocol } = event.route;
       if (protocol === RTPROT_PODPATH || (oif !== undefined && interest.indexes.has(oif))) return true;

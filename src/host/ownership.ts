@@ -1,4 +1,4 @@
-import { formatPrefix, type IpAddress, isIpv4, type Prefix, prefixContains } from "../formats/netip/index.ts";
+import { type IpAddress, type Prefix, prefixContains } from "../formats/netip/index.ts";
 import {
   type Address,
   type FdbEntry,
@@ -11,16 +11,6 @@ import {
   RTN_UNICAST,
 } from "../formats/netlink/index.ts";
 import { RTPROT_PODPATH, type WantedState } from "./state.ts";
-
-/** The metric a route has when nobody gave it one: 0 for IPv4, IP6_RT_PRIO_USER for IPv6. */
-const DEFAULT_PRIORITY = { 4: 0, 6: 1024 } as const;
-
-/** Two routes with one key cannot both be (fib_find_alias: table, destination, tos, priority): adding is replacing. */
-export function routeKey(route: Pick<Route, "dst"> & Partial<Pick<Route, "family" | "priority" | "tos">>): string {
-  const family = route.dst ? (isIpv4(route.dst.address) ? 4 : 6) : (route.family ?? 4);
-  const priority = route.priority ?? DEFAULT_PRIORITY[family];
-  return `route ${route.dst ? formatPrefix(route.dst) : `default${family}`} ${priority} ${route.tos ?? 0}`;
-}
 
 /**
  * The metric of our blackhole routes: last of all, so that the bridge's connected route (metric 0) wins, whichever of

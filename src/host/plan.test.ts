@@ -1,79 +1,24 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type MacAddress, parseIp, parseMac, parsePrefix } from "../formats/netip/index.ts";
-import {
-  type FdbEntry,
-  type Link,
-  type Neighbour,
-  NTF_SELF,
-  NUD_PERMANENT,
-  type Route,
-} from "../formats/netlink/index.ts";
+import { parseIp, parsePrefix } from "../formats/netip/index.ts";
+import { type Nexthop, NTF_SELF, NUD_PERMANENT, type Route } from "../formats/netlink/index.ts";
 import { type ActualState, plan, RTPROT_PODPATH, type WantedPeer, type WantedState } from "./index.ts";
-import { BLACKHOLE_PRIORITY, isOwnBlackhole } from "./ownership.ts";
-import { applyChange, blackholeRoute } from "./testing/model.ts";
-
-const FLANNEL = 7;
-const ETH0 = 2;
-const NETWORK = parsePrefix("10.244.0.0/16");
-const link = (index: number, name: string, isUp: boolean): Link => ({
-  index,
-  name,
-  isUp,
-  flags: 0,
-  operState: "UNKNOWN",
-  mtu: 1450,
-  group: 0,
-  txQueueLength: 0,
-  promiscuity: 0,
-});
-const mac = (n: number): MacAddress => parseMac(`02:00:00:00:00:0${n}`);
-const NODE = { 1: parseIp("192.168.100.11"), 2: parseIp("192.168.100.12"), 3: parseIp("192.168.100.13") } as const;
-
-function peer(subnet: number, node: 1 | 2 | 3, macNumber: number = node): WantedPeer {
-  const dst = parsePrefix(`10.244.${subnet}.0/24`);
-  return {
-    key: `10.244.${subnet}.0/24`,
-    neighbours: [{ index: FLANNEL, address: dst.address, lladdr: mac(macNumber) }],
-    fdb: [{ index: FLANNEL, lladdr: mac(macNumber), dst: NODE[node] }],
-    routes: [{ dst, gateway: dst.address, oif: FLANNEL, onlink: true }],
-  };
-}
-
-function wantedOf(peers: readonly WantedPeer[]): WantedState {
-  const own = parsePrefix("10.244.1.0/32");
-  return { devices: [{ index: FLANNEL, name: "flannel.1", addresses: [own] }], peers, ranges: [NETWORK] };
-}
-
-const EMPTY: ActualState = {
-  links: [link(ETH0, "eth0", true), link(FLANNEL, "flannel.1", false)],
-  addresses: [],
-  routes: [],
-  neighbours: [],
-  fdb: [],
-};
-
-function applyAll(actual: ActualState, wanted: WantedState): ActualState {
-  return plan(actual, wanted)
-    .steps.flatMap((step) => step.changes)
-    .reduce(applyChange, actual);
-}
-
-function route(dst: string, fields: Partial<Route>): Route {
-  return {
-    family: 4,
-    dst: parsePrefix(dst),
-    table: 254,
-    protocol: 3,
-    scope: 0,
-    type: 1,
-    tos: 0,
-    onlink: false,
-    flags: 0,
-    ...fields,
-  };
-}
+import { isOwnBlackhole } from "./ownership.ts";
+import {
+  actualStates,
+  applyAll,
+  EMPTY,
+  ETH0,
+  FLANNEL,
+  mac,
+  NETWORK,
+  peer,
+  peers,
+  route,
+  wantedOf,
+} from "./testing/fixture.ts";
+import { blackholeRoute } from "./testing/model.ts";
 
 describe("plan()", () => {
   it("puts devices first and, of a peer, the neighbour before the FDB entry before the route", () => {
@@ -179,11 +124,14 @@ describe("plan()", () => {
         actualStates,
         fc.uniqueArray(peers, { selector: (p) => p.key, maxLength: 5 }),
         fc.subarray(["10.244.1.0/24", "10.244.3.0/24"]),
-        (actual, wantedPeers, dropped) => {
+        fc.boolean(),
+        (actual, wantedPeers, dropped, isCrowded) => {
+          const options = isCrowded ? { nexthopsFrom: 0 } : {};
           const wanted = { ...wantedOf(wantedPeers), blackholes: dropped.map(parsePrefix) };
-          const { conflicts } = plan(actual, wanted);
-          const after = applyAll(actual, wanted);
-          assert.deepEqual(plan(after, wanted).steps, []);
+          const { conflicts } = plan(actual, wanted, options);
+          const after = applyAll(actual, wanted, options);
+          assert.deepEqual(plan(after, wanted, options).steps, []);
+          assertNexthops(actual, after);
           const inConflict = new Set(conflicts.map((conflict) => conflict.of));
           const reached = wantedPeers.filter((p) => !inConflict.has(`peer ${p.key}`));
           for (const p of reached) assertReached(after, p);
@@ -201,6 +149,17 @@ describe("plan()", () => {
     );
   });
 });
+
+/** Ours are those that a route names; the others are as they were. */
+function assertNexthops(before: ActualState, after: ActualState): void {
+  const named = new Set(after.routes.map((r) => r.nexthopId));
+  const isOurs = (n: Nexthop): boolean => n.protocol === RTPROT_PODPATH;
+  for (const nexthop of after.nexthops?.filter(isOurs) ?? []) assert.ok(named.has(nexthop.id), `idle ${nexthop.id}`);
+  assert.deepEqual(
+    after.nexthops?.filter((n) => !isOurs(n)),
+    before.nexthops?.filter((n) => !isOurs(n)),
+  );
+}
 
 const isForeign = (r: Route): boolean => r.protocol !== RTPROT_PODPATH && r.oif !== FLANNEL;
 
@@ -231,57 +190,3 @@ function assertNothingElse(after: ActualState, wanted: readonly WantedPeer[]): v
   for (const f of after.fdb.filter((is) => is.index === FLANNEL && is.flags === NTF_SELF && is.state === NUD_PERMANENT))
     assert.ok(wanted.some((p) => p.fdb.some((w) => w.lladdr === f.lladdr)));
 }
-
-const subnets = fc.integer({ min: 2, max: 5 });
-const nodes = fc.constantFrom(1 as const, 2 as const, 3 as const);
-const indexes = fc.constantFrom(FLANNEL, ETH0);
-const peers = fc.tuple(subnets, nodes, fc.integer({ min: 1, max: 9 })).map(([s, n, m]) => peer(s, n, m));
-const neighbours: fc.Arbitrary<Neighbour> = fc
-  .record({
-    index: indexes,
-    subnet: subnets,
-    lladdr: fc.integer({ min: 1, max: 9 }),
-    state: fc.constantFrom(2, 4, 128),
-  })
-  .map(({ index, subnet, lladdr, state }) => ({
-    index,
-    family: 4,
-    address: parseIp(`10.244.${subnet}.0`),
-    lladdr: mac(lladdr),
-    state,
-    flags: 0,
-  }));
-const fdbEntries: fc.Arbitrary<FdbEntry> = fc
-  .record({ index: indexes, lladdr: fc.integer({ min: 1, max: 9 }), node: nodes, state: fc.constantFrom(2, 128) })
-  .map(({ index, lladdr, node, state }) => ({ index, lladdr: mac(lladdr), dst: NODE[node], state, flags: NTF_SELF }));
-const routes: fc.Arbitrary<Route> = fc
-  .record({
-    subnet: subnets,
-    oif: indexes,
-    protocol: fc.constantFrom(2, 3, 4, RTPROT_PODPATH),
-    onlink: fc.boolean(),
-    own: fc.boolean(),
-    priority: fc.constantFrom(undefined, 100, BLACKHOLE_PRIORITY),
-    type: fc.constantFrom(1, 1, 6),
-  })
-  // Nobody but who drops takes the last of all metrics.
-  .map((spec) => (spec.priority === BLACKHOLE_PRIORITY ? { ...spec, type: 6 } : spec))
-  .map(({ subnet, own, priority, ...rest }) =>
-    route(`10.244.${subnet}.0/24`, {
-      ...rest,
-      gateway: parseIp(own ? `10.244.${subnet}.0` : "192.168.100.12"),
-      ...(priority === undefined ? {} : { priority }),
-    }),
-  );
-const actualStates: fc.Arbitrary<ActualState> = fc.record({
-  links: fc.boolean().map((isUp) => [link(ETH0, "eth0", true), link(FLANNEL, "flannel.1", isUp)]),
-  addresses: fc
-    .subarray(["10.244.1.0/32", "10.244.1.0/24", "10.244.7.0/32", "172.16.0.1/24"])
-    .map((texts) => texts.map((text) => ({ index: FLANNEL, prefix: parsePrefix(text), scope: 0, flags: 0x80 }))),
-  routes: fc.uniqueArray(routes, { selector: (r) => `${r.dst?.address} ${r.priority}`, maxLength: 6 }),
-  neighbours: fc.uniqueArray(neighbours, { selector: (n) => `${n.index} ${n.address}`, maxLength: 6 }),
-  fdb: fc
-    .uniqueArray(fdbEntries, { selector: (f) => `${f.index} ${f.lladdr} ${f.dst}`, maxLength: 8 })
-    // One MAC has one state, however many destinations.
-    .map((entries) => entries.map((f) => ({ ...f, state: f.lladdr < mac(5) ? 128 : 2 }))),
-});

@@ -1,199 +1,178 @@
-import { formatPrefix, type IpAddress, type MacAddress, type Prefix } from "../formats/netip/index.ts";
-import { type FdbEntry, type Neighbour, NTF_SELF, type Route, RTN_UNICAST } from "../formats/netlink/index.ts";
-import { blackholeKey, blackholeSteps } from "./blackhole.ts";
-import { isPermanent, Ownership, routeKey } from "./ownership.ts";
+import { formatPrefix, type Prefix, prefixesEqual } from "../formats/netip/index.ts";
+import { type Address, type FdbEntry, type Neighbour, type Route, RTN_UNICAST } from "../formats/netlink/index.ts";
+import type { Change, Conflict, Plan, Step } from "./change.ts";
+import { Claims, type Parts } from "./claims.ts";
+import { Inventory } from "./inventory.ts";
+import { idleNexthops, NEXTHOPS_PAY_FROM, Nexthops, pays } from "./nexthops.ts";
+import { isOwnBlackhole, isPermanent, Ownership } from "./ownership.ts";
 import {
   type ActualState,
   RTPROT_PODPATH,
   type WantedDevice,
-  type WantedFdb,
-  type WantedNeighbour,
   type WantedPeer,
   type WantedRoute,
   type WantedState,
 } from "./state.ts";
 
-/** One difference between what is and what shall be, as the one thing to do about it. */
-export type Change =
-  | { readonly change: "set-up"; readonly index: number }
-  | { readonly change: "add-address"; readonly index: number; readonly prefix: Prefix }
-  | { readonly change: "replace-neighbour"; readonly neighbour: WantedNeighbour }
-  | { readonly change: "replace-fdb"; readonly fdb: WantedFdb }
-  | { readonly change: "replace-route"; readonly route: WantedRoute }
-  | { readonly change: "add-blackhole"; readonly dst: Prefix }
-  | { readonly change: "delete-route"; readonly route: Route }
-  | { readonly change: "delete-fdb"; readonly fdb: FdbEntry }
-  | { readonly change: "delete-neighbour"; readonly neighbour: Neighbour }
-  | { readonly change: "delete-address"; readonly index: number; readonly prefix: Prefix };
-
-/** The changes of one device, of one peer, or of one thing that nobody wants any more. */
-export interface Step {
-  /** `device flannel.1`, `peer 10.244.2.0/24`, `stale route 10.244.9.0/24`. */
-  readonly of: string;
-  readonly changes: readonly Change[];
-}
-
-/** Something wanted that cannot be, because something else stands in its place. */
-export interface Conflict {
-  readonly of: string;
-  readonly why: string;
-}
-
-export interface Plan {
-  /**
-   * Devices first, then peers, each neighbour before FDB entry before route, so that a route never leads to a peer
-   * we cannot reach; then what is stale, the route first for the same reason. Stale comes last of all: a changed peer
-   * is reachable by its new entries before it loses the old ones.
-   */
-  readonly steps: readonly Step[];
-  readonly conflicts: readonly Conflict[];
+export interface PlanOptions {
+  /** From how many IPv4 routes on they name nexthop objects. */
+  readonly nexthopsFrom?: number;
 }
 
 /** What to change so that `wanted` is. Pure; no steps means that nothing has to change. */
-export function plan(actual: ActualState, wanted: WantedState): Plan {
-  const owns = new Ownership(wanted);
-  const steps: Step[] = [];
-  const conflicts: Conflict[] = [];
-  const add = (of: string, changes: readonly Change[]): void => {
-    if (changes.length > 0) steps.push({ of, changes });
-  };
-  for (const device of wanted.devices) add(`device ${device.name}`, deviceChanges(actual, device));
-  const is = indexActual(actual);
-  /** Who wants what is to be under a key. */
-  const claims = new Map<string, string>();
-  const addOwner = (of: string, parts: Omit<WantedPeer, "key">): void => {
-    const keyed = keyParts(of, parts);
-    const why = claim(claims, keyed) ?? foreignRoute(is.routes, keyed, owns);
-    if (why === undefined) add(of, ownerChanges(is, keyed, owns));
-    else conflicts.push({ of, why });
-  };
-  for (const { name, routes } of wanted.devices)
-    if (routes) addOwner(`routes of device ${name}`, { neighbours: [], fdb: [], routes });
-  for (const peer of wanted.peers) addOwner(`peer ${peer.key}`, peer);
-  const blackholes = wanted.blackholes ?? [];
-  steps.push(...blackholeSteps(actual, blackholes));
-  for (const dst of blackholes) claims.set(blackholeKey(dst), "this node");
-  steps.push(...staleSteps(actual, wanted, claims, owns));
-  return { steps, conflicts };
+export function plan(actual: ActualState, wanted: WantedState, options?: PlanOptions): Plan {
+  return planAll(new Inventory(actual), wanted, new Claims(), options);
 }
 
-function deviceChanges(actual: ActualState, device: WantedDevice): Change[] {
-  const link = actual.links.find((candidate) => candidate.index === device.index);
-  const has = new Set(actual.addresses.filter((a) => a.index === device.index).map((a) => formatPrefix(a.prefix)));
-  return [
-    ...(link?.isUp ? [] : [{ change: "set-up" as const, index: device.index }]),
-    ...device.addresses
-      .filter((prefix) => !has.has(formatPrefix(prefix)))
-      .map((prefix) => ({ change: "add-address" as const, index: device.index, prefix })),
-  ];
-}
-
-interface Indexed {
-  readonly neighbours: ReadonlyMap<string, Neighbour>;
-  /** A vxlan device's table may hold several destinations for one MAC; the first is the one packets go to. */
-  readonly fdb: ReadonlyMap<string, readonly FdbEntry[]>;
-  readonly routes: ReadonlyMap<string, readonly Route[]>;
-}
-
-function indexActual(actual: ActualState): Indexed {
-  const neighbours = new Map(actual.neighbours.map((entry) => [neighbourKey(entry), entry]));
-  const selfEntries = actual.fdb.filter((entry) => (entry.flags & NTF_SELF) !== 0);
-  return { neighbours, fdb: groupBy(selfEntries, fdbKey), routes: groupBy(actual.routes, routeKey) };
-}
-
-/** A peer, or a device, whose parts have their keys at hand: there are thousands of them, and making a key is what costs. */
-interface Owner {
-  readonly of: string;
-  readonly neighbours: readonly (readonly [key: string, wanted: WantedNeighbour])[];
-  readonly fdb: readonly (readonly [key: string, wanted: WantedFdb])[];
-  readonly routes: readonly (readonly [key: string, wanted: WantedRoute])[];
-}
-
-function keyParts(of: string, { neighbours, fdb, routes }: Omit<WantedPeer, "key">): Owner {
-  return {
-    of,
-    neighbours: neighbours.map((wanted) => [neighbourKey(wanted), wanted]),
-    fdb: fdb.map((wanted) => [fdbKey(wanted), wanted]),
-    routes: routes.map((wanted) => [routeKey(wanted), wanted]),
-  };
-}
-
-/** Two peers may not want different things in one place: it would change hands for ever. The first in order has it. */
-function claim(claims: Map<string, string>, keyed: Owner): string | undefined {
-  const keys = [...keyed.neighbours, ...keyed.fdb, ...keyed.routes];
-  const contested = keys.find(([key]) => claims.has(key));
-  for (const [key] of keys) if (!claims.has(key)) claims.set(key, keyed.of);
-  if (!contested) return undefined;
-  const [key, wanted] = contested;
-  const isFdb = "lladdr" in wanted && "dst" in wanted;
-  const what = isFdb ? `MAC address ${wanted.lladdr}` : "subnet";
-  return `its ${what} is that of ${claims.get(key)} too; one of the two leases has to go`;
-}
-
-/** A route that is not ours, in the place where one of the peer's has to be. */
-function foreignRoute(routes: Indexed["routes"], { routes: wanted }: Owner, owns: Ownership): string | undefined {
-  for (const [key, route] of wanted) {
-    const inPlace = routes.get(key) ?? [];
-    if (inPlace.some((other) => sameWay(other, route))) continue;
-    const foreign = inPlace.find((other) => !owns.route(other) && !owns.mayAdopt(other));
-    if (foreign)
-      return (
-        `route ${formatPrefix(route.dst)} (protocol ${foreign.protocol}) is somebody else's and leads elsewhere; ` +
-        `delete it with: ip route del ${formatPrefix(route.dst)} proto ${foreign.protocol}`
-      );
-  }
-  return undefined;
-}
-
-function ownerChanges(is: Indexed, owner: Owner, owns: Ownership): Change[] {
-  const changes: Change[] = [];
-  for (const [key, neighbour] of owner.neighbours) {
-    const entry = is.neighbours.get(key);
-    if (entry?.lladdr !== neighbour.lladdr || !isPermanent(entry))
-      changes.push({ change: "replace-neighbour", neighbour });
-  }
-  for (const [key, fdb] of owner.fdb) {
-    const [entry, ...more] = is.fdb.get(key) ?? [];
-    // The kernel's replace changes one destination and leaves the others.
-    for (const other of more) changes.push({ change: "delete-fdb", fdb: other });
-    if (entry?.dst !== fdb.dst || !isPermanent(entry)) changes.push({ change: "replace-fdb", fdb });
-  }
-  for (const [key, route] of owner.routes)
-    if (!is.routes.get(key)?.some((other) => satisfies(other, route, owns)))
-      changes.push({ change: "replace-route", route });
-  return changes;
-}
-
-/** Ours, and under a key that no peer claims. */
-function staleSteps(
-  actual: ActualState,
+/** The same. @param claims empty; holds who has what afterwards */
+export function planAll(
+  is: Inventory,
   wanted: WantedState,
-  claims: ReadonlyMap<string, unknown>,
-  owns: Ownership,
-): Step[] {
-  const addresses = new Set(
-    wanted.devices.flatMap((d) => d.addresses.map((prefix) => `${d.index} ${formatPrefix(prefix)}`)),
-  );
-  const one = (of: string, change: Change): Step => ({ of: `stale ${of}`, changes: [change] });
-  return [
-    ...actual.routes
-      .filter((route) => owns.route(route) && !claims.has(routeKey(route)))
-      .map((route) =>
-        one(`route ${route.dst ? formatPrefix(route.dst) : "default"}`, { change: "delete-route", route }),
-      ),
-    ...actual.fdb
-      .filter((fdb) => owns.fdb(fdb) && !claims.has(fdbKey(fdb)))
-      .map((fdb) => one(`FDB entry ${fdb.lladdr}`, { change: "delete-fdb", fdb })),
-    ...actual.neighbours
-      .filter((neighbour) => owns.neighbour(neighbour) && !claims.has(neighbourKey(neighbour)))
-      .map((neighbour) => one(`neighbour ${neighbour.address}`, { change: "delete-neighbour", neighbour })),
-    ...actual.addresses
-      .filter((address) => owns.address(address) && !addresses.has(`${address.index} ${formatPrefix(address.prefix)}`))
-      .map(({ index, prefix }) => one(`address ${formatPrefix(prefix)}`, { change: "delete-address", index, prefix })),
-  ];
+  claims: Claims,
+  { nexthopsFrom = NEXTHOPS_PAY_FROM }: PlanOptions = {},
+): Plan {
+  const nexthops = new Nexthops(is, pays(is, wanted, nexthopsFrom), idleNexthops(is));
+  const planning = new Planning(is, wanted, claims, nexthops);
+  for (const device of wanted.devices) planning.device(device);
+  for (const { name, routes } of wanted.devices)
+    if (routes) planning.owner(`routes of device ${name}`, { neighbours: [], fdb: [], routes });
+  for (const peer of wanted.peers) planning.owner(peerName(peer), peer);
+  for (const dst of wanted.blackholes ?? []) planning.blackhole(dst);
+  planning.stale(is);
+  planning.staleAddresses(is.addresses);
+  return planning.plan();
 }
 
-/** Leads where `wanted` does, whoever's it is. */
+function peerName({ key }: Pick<WantedPeer, "key">): string {
+  return `peer ${key}`;
+}
+
+/** A plan in the making. */
+class Planning {
+  readonly #steps: Step[] = [];
+  readonly #conflicts: Conflict[] = [];
+  readonly #is: Inventory;
+  readonly #wanted: WantedState;
+  readonly #owns: Ownership;
+  readonly #claims: Claims;
+  readonly #nexthops: Nexthops;
+
+  constructor(is: Inventory, wanted: WantedState, claims: Claims, nexthops: Nexthops) {
+    this.#is = is;
+    this.#wanted = wanted;
+    this.#owns = new Ownership(wanted);
+    this.#claims = claims;
+    this.#nexthops = nexthops;
+  }
+
+  plan(): Plan {
+    return { steps: this.#steps, conflicts: this.#conflicts };
+  }
+
+  device(device: WantedDevice): void {
+    const { index, addresses } = device;
+    const has = this.#is.addresses.filter((address) => address.index === index);
+    this.#add(`device ${device.name}`, [
+      ...(this.#is.link(index)?.isUp ? [] : [{ change: "set-up" as const, index }]),
+      ...addresses
+        .filter((prefix) => !has.some((address) => prefixesEqual(address.prefix, prefix)))
+        .map((prefix) => ({ change: "add-address" as const, index, prefix })),
+    ]);
+  }
+
+  blackhole(dst: Prefix): void {
+    if (!this.#is.otherRoutes().some((route) => isOwnBlackhole(route) && route.dst && prefixesEqual(route.dst, dst)))
+      this.#add(`blackhole route ${formatPrefix(dst)}`, [{ change: "add-blackhole", dst }]);
+  }
+
+  /** @returns why it cannot be */
+  owner(of: string, parts: Parts): "contested" | "foreign" | undefined {
+    const contested = this.#claims.claim(of, parts);
+    const why = contested ?? this.#foreignRoute(parts.routes);
+    if (why === undefined) this.#add(of, this.#ownerChanges(parts));
+    else this.#conflicts.push({ of, why });
+    return contested !== undefined ? "contested" : why === undefined ? undefined : "foreign";
+  }
+
+  /** Takes away what is ours of these and what nobody claims. */
+  stale(found: {
+    readonly routes: readonly Route[];
+    readonly fdb: readonly FdbEntry[];
+    readonly neighbours: readonly Neighbour[];
+  }): void {
+    for (const route of found.routes) {
+      if (this.#isClaimed(route) || !this.#owns.route(route)) continue;
+      this.#nexthops.lose(route);
+      const name = route.dst ? formatPrefix(route.dst) : "default";
+      this.#add(`stale route ${name}`, [{ change: "delete-route", route }]);
+    }
+    for (const nexthop of this.#nexthops.stale())
+      this.#add(`stale nexthop ${nexthop.id}`, [{ change: "delete-nexthop", nexthop }]);
+    for (const fdb of found.fdb)
+      if (!this.#claims.fdb(fdb) && this.#owns.fdb(fdb))
+        this.#add(`stale FDB entry ${fdb.lladdr}`, [{ change: "delete-fdb", fdb }]);
+    for (const neighbour of found.neighbours)
+      if (!this.#claims.neighbour(neighbour) && this.#owns.neighbour(neighbour))
+        this.#add(`stale neighbour ${neighbour.address}`, [{ change: "delete-neighbour", neighbour }]);
+  }
+
+  staleAddresses(found: readonly Address[]): void {
+    for (const address of found) {
+      const { index, prefix } = address;
+      const device = this.#wanted.devices.find((candidate) => candidate.index === index);
+      const isWanted = device?.addresses.some((wanted) => prefixesEqual(wanted, prefix));
+      if (!isWanted && this.#owns.address(address))
+        this.#add(`stale address ${formatPrefix(prefix)}`, [{ change: "delete-address", index, prefix }]);
+    }
+  }
+
+  /** A route of another metric or tos is in nobody's place. */
+  #isClaimed(route: Route): boolean {
+    const { dst } = route;
+    if (dst && isOwnBlackhole(route)) return this.#wanted.blackholes?.some((b) => prefixesEqual(b, dst)) ?? false;
+    return dst !== undefined && this.#claims.route({ dst }) && this.#is.inPlaceOf({ dst }).includes(route);
+  }
+
+  #add(of: string, changes: readonly Change[]): void {
+    if (changes.length > 0) this.#steps.push({ of, changes });
+  }
+
+  /** A route that is not ours, in the place where one of the peer's has to be. */
+  #foreignRoute(wanted: readonly WantedRoute[]): string | undefined {
+    for (const route of wanted) {
+      const inPlace = this.#is.inPlaceOf(route);
+      if (inPlace.some((other) => sameWay(other, route))) continue;
+      const foreign = inPlace.find((other) => !this.#owns.route(other) && !this.#owns.mayAdopt(other));
+      if (foreign)
+        return (
+          `route ${formatPrefix(route.dst)} (protocol ${foreign.protocol}) is somebody else's and leads elsewhere; ` +
+          `delete it with: ip route del ${formatPrefix(route.dst)} proto ${foreign.protocol}`
+        );
+    }
+    return undefined;
+  }
+
+  #ownerChanges({ neighbours, fdb, routes }: Parts): Change[] {
+    const changes: Change[] = [];
+    for (const neighbour of neighbours) {
+      const entry = this.#is.neighbour(neighbour);
+      if (entry?.lladdr !== neighbour.lladdr || !isPermanent(entry))
+        changes.push({ change: "replace-neighbour", neighbour });
+    }
+    for (const wanted of fdb) {
+      const [entry, ...more] = this.#is.fdbOf(wanted);
+      // The kernel's replace changes one destination and leaves the others.
+      for (const other of more) changes.push({ change: "delete-fdb", fdb: other });
+      if (entry?.dst !== wanted.dst || !isPermanent(entry)) changes.push({ change: "replace-fdb", fdb: wanted });
+    }
+    for (const route of routes)
+      if (!this.#is.inPlaceOf(route).some((other) => satisfies(other, route, this.#owns)))
+        changes.push(...this.#nexthops.replace(route));
+    return changes;
+  }
+}
+
+/** Leads where `wanted` does, whoever's it is, and however it is spelled: by nexthop object or without. */
 function sameWay(route: Route, wanted: WantedRoute): boolean {
   return (
     route.type === RTN_UNICAST &&
@@ -206,23 +185,4 @@ function sameWay(route: Route, wanted: WantedRoute): boolean {
 /** As `wanted`; on our device it has to be ours by protocol too, elsewhere a stranger's that leads there serves as well. */
 function satisfies(route: Route, wanted: WantedRoute, owns: Ownership): boolean {
   return sameWay(route, wanted) && (route.protocol === RTPROT_PODPATH || !owns.device(route.oif));
-}
-
-function neighbourKey(neighbour: { readonly index: number; readonly address: IpAddress }): string {
-  return `neighbour ${neighbour.index} ${neighbour.address}`;
-}
-
-function fdbKey(fdb: { readonly index: number; readonly lladdr: MacAddress }): string {
-  return `fdb ${fdb.index} ${fdb.lladdr}`;
-}
-
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group) group.push(item);
-    else groups.set(key, [item]);
-  }
-  return groups;
 }

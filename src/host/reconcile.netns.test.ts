@@ -11,7 +11,7 @@ import {
   newRoute,
   setLink,
 } from "../formats/netlink/index.ts";
-import { createUnnamedNetNs, inNs, type NetNs, Rtnl } from "../kernel/index.ts";
+import { createUnnamedNetNs, inNs, type NetNs, Rtnl, writeSysctl } from "../kernel/index.ts";
 import { listHost, plan, reconcile, type WantedPeer, type WantedState } from "./index.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -50,7 +50,7 @@ function node(): Node {
     const [program = "ip", ...rest] = args.startsWith("bridge ") ? args.split(" ") : ["ip", "-j", ...args.split(" ")];
     const { stdout, stderr, status } = inNs(ns, () => spawnSync(program, rest, { encoding: "utf8" }));
     assert.equal(status, 0, `${args}: ${stderr}`);
-    return JSON.parse(stdout || "[]");
+    return stdout.startsWith("[") ? JSON.parse(stdout) : [];
   };
   return { ns, rtnl, eth0, flannel: indexOf(rtnl, "flannel.1"), ip };
 }
@@ -175,6 +175,116 @@ describe("reconcile() against the kernel", { skip }, () => {
     assert.equal(rtnl.routes({ protocol: 112 }).length, 149);
     const { applied } = await reconcile(rtnl, wantedOf(flannel, peers));
     assert.equal(applied.length, 1);
+  });
+
+  describe("with nexthop objects", () => {
+    const planning = { nexthopsFrom: 1 };
+    const ours = (rtnl: Rtnl): string[] =>
+      rtnl.nexthops().flatMap(({ id, protocol, gateway }) => (protocol === 112 ? [`${id} ${gateway}`] : []));
+    const settled = { steps: [], conflicts: [] };
+
+    it("shows the same way in ip route, finds nothing left to do, and takes the objects away with the peers", async () => {
+      const { rtnl, flannel, ip } = node();
+      const wanted = wantedOf(flannel, [peer(flannel, 2), peer(flannel, 3)]);
+      assert.deepEqual((await reconcile(rtnl, wanted, { planning })).failures, []);
+      const [first] = ip("route show dev flannel.1");
+      assert.deepEqual(
+        [first?.dst, first?.gateway, first?.flags, first?.protocol, typeof first?.nhid],
+        ["10.244.2.0/24", "10.244.2.0", ["onlink"], "112", "number"],
+      );
+      assert.deepEqual(plan(listHost(rtnl), wanted, planning), settled);
+      assert.deepEqual(plan(listHost(rtnl), wanted), settled, "fewer peers than it pays for change nothing");
+      const before = ours(rtnl);
+      assert.equal(before.length, 2);
+      await reconcile(rtnl, wantedOf(flannel, [peer(flannel, 3)]), { planning });
+      assert.deepEqual(ours(rtnl), before.slice(1));
+      await reconcile(rtnl, wantedOf(flannel, []), { planning });
+      assert.deepEqual([ours(rtnl), rtnl.routes({ protocol: 112 })], [[], []]);
+    });
+
+    it("repairs whatever somebody does to the objects and their routes", async () => {
+      const { rtnl, flannel, ip } = node();
+      const wanted = wantedOf(flannel, [peer(flannel, 2), peer(flannel, 3)]);
+      await reconcile(rtnl, wanted, { planning });
+      const idOf = (subnet: number): number =>
+        rtnl.routes({ protocol: 112 }).find((r) => r.dst?.address === `10.244.${subnet}.0`)?.nexthopId ?? 0;
+      for (const damage of [
+        () => `nexthop del id ${idOf(2)}`,
+        () => "nexthop flush",
+        () => `nexthop replace id ${idOf(3)} via 192.168.100.77 dev eth0`,
+        () => "route del 10.244.2.0/24",
+        () => "route replace 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink",
+        () => "addr flush dev flannel.1",
+        () => "link set flannel.1 down",
+        () => "link set eth0 down",
+      ]) {
+        ip(damage());
+        if (damage().includes("eth0 down")) ip("link set eth0 up");
+        const { failures, conflicts } = await reconcile(rtnl, wanted, { planning });
+        assert.deepEqual([failures, conflicts], [[], []], damage());
+        assert.deepEqual(plan(listHost(rtnl), wanted, planning), settled, damage());
+        const ways = rtnl.routes({ protocol: 112 }).map((r) => `${r.gateway} ${r.oif} ${r.onlink}`);
+        assert.deepEqual(ways, [`10.244.2.0 ${flannel} true`, `10.244.3.0 ${flannel} true`], damage());
+      }
+    });
+
+    it("knows a route's way where the kernel tells the object's id alone", async () => {
+      const { rtnl, flannel, ns } = node();
+      const wanted = wantedOf(flannel, [peer(flannel, 2)]);
+      await reconcile(rtnl, wanted, { planning });
+      writeSysctl("net/ipv4/nexthop_compat_mode", 0, ns);
+      assert.deepEqual(
+        rtnl.routes({ protocol: 112 }).map((r) => [r.gateway, typeof r.nexthopId]),
+        [[undefined, "number"]],
+      );
+      assert.deepEqual(plan(listHost(rtnl), wanted, planning), settled);
+    });
+
+    it("turns plain routes into others only when they are wrong, and back in the same way", async () => {
+      const { rtnl, flannel, ip } = node();
+      const wanted = wantedOf(flannel, [peer(flannel, 2), peer(flannel, 3)]);
+      await reconcile(rtnl, wanted);
+      assert.deepEqual((await reconcile(rtnl, wanted, { planning })).applied, []);
+      ip("route replace 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink");
+      await reconcile(rtnl, wanted, { planning });
+      const isNamed = (): boolean[] => rtnl.routes({ protocol: 112 }).map((r) => r.nexthopId !== undefined);
+      assert.deepEqual(isNamed(), [true, false]);
+      ip("nexthop flush protocol 112");
+      ip("route flush proto 112");
+      await reconcile(rtnl, wanted);
+      assert.deepEqual([isNamed(), ours(rtnl)], [[false, false], []]);
+    });
+
+    it("leaves foreign objects, and an object of ours that a foreign route or group names", async () => {
+      const { rtnl, flannel, ip } = node();
+      const wanted = wantedOf(flannel, [peer(flannel, 2)]);
+      ip("nexthop add id 1885601792 via 192.168.100.1 dev eth0");
+      await reconcile(rtnl, wanted, { planning });
+      const id = rtnl.routes({ protocol: 112 })[0]?.nexthopId;
+      assert.equal(id, 1885601793);
+      ip(`route add 172.16.0.0/24 nhid ${id}`);
+      await reconcile(rtnl, wantedOf(flannel, []), { planning });
+      assert.deepEqual(ip("route show 172.16.0.0/24").length, 1);
+      assert.deepEqual(
+        rtnl.nexthops().map((nexthop) => nexthop.id),
+        [1885601792, id],
+      );
+      ip("route del 172.16.0.0/24");
+      await reconcile(rtnl, wantedOf(flannel, []), { planning });
+      assert.deepEqual(
+        rtnl.nexthops().map((nexthop) => nexthop.id),
+        [1885601792],
+      );
+    });
+
+    it("programs thousands of peers in time that grows with their number, not its square", async () => {
+      const { rtnl, flannel } = node();
+      const peers = Array.from({ length: 3000 }, (_, i) => peer(flannel, i + 2));
+      const wanted = wantedOf(flannel, peers);
+      assert.deepEqual((await reconcile(rtnl, wanted)).failures, []);
+      assert.deepEqual([ours(rtnl).length, rtnl.routes({ protocol: 112 }).length], [3000, 3000]);
+      assert.deepEqual(plan(listHost(rtnl), wanted), settled);
+    });
   });
 
   it("does the same for IPv6", async () => {

@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { RT_TABLE_MAIN } from "../formats/netlink/index.ts";
-import { isNotFound, NetlinkError, type Rtnl } from "../kernel/index.ts";
-import { type Change, type Conflict, plan, type Step } from "./plan.ts";
+import { type Nexthop, type Route, RT_TABLE_MAIN } from "../formats/netlink/index.ts";
+import { isNotFound, isUnsupported, NetlinkError, type Rtnl } from "../kernel/index.ts";
+import type { Change, Conflict, Step } from "./change.ts";
+import { type PlanOptions, plan } from "./plan.ts";
 import { isRemoval, toRequest } from "./request.ts";
 import type { ActualState, WantedState } from "./state.ts";
 
@@ -29,20 +30,44 @@ export interface ReconcileOptions {
   readonly actual?: ActualState;
   /** Leaves a step out, such as one whose last failure is too recent. */
   readonly skip?: (step: Step) => boolean;
+  readonly planning?: PlanOptions;
 }
 
 /** The part of Rtnl that is needed here. */
-export type HostRtnl = Pick<Rtnl, "links" | "addresses" | "routes" | "neighbours" | "fdb" | "execute">;
+export type HostRtnl = Pick<Rtnl, "links" | "addresses" | "routes" | "neighbours" | "fdb" | "nexthops" | "execute">;
 
 /** Lists what the namespace has. */
 export function listHost(rtnl: HostRtnl): ActualState {
+  const nexthops = listNexthops(rtnl);
   return {
     links: rtnl.links(),
     addresses: rtnl.addresses(),
-    routes: rtnl.routes({ table: RT_TABLE_MAIN }),
+    routes: withWays(rtnl.routes({ table: RT_TABLE_MAIN }), nexthops),
     neighbours: rtnl.neighbours(),
     fdb: rtnl.fdb(),
+    nexthops,
   };
+}
+
+function listNexthops(rtnl: HostRtnl): readonly Nexthop[] | undefined {
+  try {
+    return rtnl.nexthops();
+  } catch (error) {
+    if (isUnsupported(error)) return undefined;
+    throw error;
+  }
+}
+
+/** With net.ipv4.nexthop_compat_mode 0 a route tells its nexthop object's id alone. */
+function withWays(routes: readonly Route[], nexthops: readonly Nexthop[] = []): readonly Route[] {
+  if (!routes.some(({ nexthopId, oif }) => nexthopId !== undefined && oif === undefined)) return routes;
+  const byId = new Map(nexthops.map((nexthop) => [nexthop.id, nexthop]));
+  return routes.map((route) => {
+    const nexthop = route.oif === undefined ? byId.get(route.nexthopId ?? 0) : undefined;
+    if (!nexthop) return route;
+    const { gateway, oif, onlink } = nexthop;
+    return { ...route, ...(gateway && { gateway }), ...(oif !== undefined && { oif }), onlink };
+  });
 }
 
 /** Makes the namespace what `wanted` says. A change that the kernel refuses fails its own step and no other. */
@@ -51,7 +76,7 @@ export async function reconcile(
   wanted: WantedState,
   options: ReconcileOptions = {},
 ): Promise<ReconcileReport> {
-  const { steps, conflicts } = plan(options.actual ?? listHost(rtnl), wanted);
+  const { steps, conflicts } = plan(options.actual ?? listHost(rtnl), wanted, options.planning);
   const todo = options.skip ? steps.filter((step) => !options.skip?.(step)) : steps;
   const applied: Change[] = [];
   const failures: StepFailure[] = [];

@@ -3,20 +3,22 @@ import {
   deleteAddress,
   deleteFdb,
   deleteNeighbour,
+  deleteNexthop,
   deleteRoute,
   IFA_F_NODAD,
   newAddress,
+  newNexthop,
   newRoute,
   type Request,
-  type RouteSpec,
+  type Route,
   RTN_BLACKHOLE,
   replaceFdb,
   replaceNeighbour,
   replaceRoute,
   setLink,
 } from "../formats/netlink/index.ts";
+import type { Change } from "./change.ts";
 import { BLACKHOLE_PRIORITY } from "./ownership.ts";
-import type { Change } from "./plan.ts";
 import { RTPROT_PODPATH } from "./state.ts";
 
 /** The netlink request that carries a change out. */
@@ -35,12 +37,13 @@ export function toRequest(change: Change): Request {
       return replaceNeighbour(change.neighbour);
     case "replace-fdb":
       return replaceFdb(change.fdb);
-    case "replace-route":
-      return replaceRoute({
-        ...change.route,
-        family: prefixFamily(change.route.dst),
-        protocol: RTPROT_PODPATH,
-      });
+    case "add-nexthop":
+      return newNexthop({ ...change.nexthop, family: 4, protocol: RTPROT_PODPATH });
+    case "replace-route": {
+      const { dst } = change.route;
+      const way = change.nexthopId === undefined ? change.route : { dst, nexthopId: change.nexthopId };
+      return replaceRoute({ ...way, family: prefixFamily(dst), protocol: RTPROT_PODPATH });
+    }
     case "add-blackhole":
       // Not replacing: what has this metric and is not ours is somebody's.
       return newRoute({
@@ -52,6 +55,8 @@ export function toRequest(change: Change): Request {
       });
     case "delete-route":
       return deleteExactly(change.route);
+    case "delete-nexthop":
+      return deleteNexthop(change.nexthop);
     case "delete-fdb":
       return deleteFdb(change.fdb);
     case "delete-neighbour":
@@ -66,13 +71,12 @@ export function isRemoval(change: Change): boolean {
   return change.change.startsWith("delete-");
 }
 
-/** Deletes this route and no other with the same destination. */
-export function deleteExactly(route: RouteSpec & { readonly table: number }): Request {
-  const { family, dst, gateway, oif, table, protocol, scope, type, priority, tos } = route;
-  const spec = Object.fromEntries(
-    Object.entries({ family, dst, gateway, oif, table, protocol, scope, type, priority, tos }).filter(
-      ([, value]) => value !== undefined,
-    ),
-  ) as unknown as RouteSpec;
-  return deleteRoute(spec);
+/**
+ * Deletes this route and no other with the same destination. A route that names a nexthop object has no way of its own
+ * to tell it by.
+ */
+export function deleteExactly(route: Route): Request {
+  const { family, dst, table, protocol, scope, type, priority, tos, nexthopId } = route;
+  const way = nexthopId === undefined ? { gateway: route.gateway, oif: route.oif } : { nexthopId };
+  return deleteRoute({ family, dst, table, protocol, scope, type, priority, tos, ...way });
 }

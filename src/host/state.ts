@@ -1,8 +1,8 @@
 import type { IpAddress, MacAddress, Prefix } from "../formats/netip/index.ts";
-import type { Address, FdbEntry, Link, Neighbour, Route } from "../formats/netlink/index.ts";
+import type { Address, FdbEntry, Link, Neighbour, Nexthop, Route } from "../formats/netlink/index.ts";
 
 /**
- * The protocol number (rtm_protocol) of every route podpath adds: 112, 0x70. Free in iproute2's rt_protos and in
+ * The protocol number (rtm_protocol, nh_protocol) of every route and nexthop object podpath adds: 112, 0x70. Free in iproute2's rt_protos and in
  * the kernel's list; `ip route show proto 112` lists ours (docs/adr/0003).
  */
 export const RTPROT_PODPATH = 112;
@@ -15,6 +15,8 @@ export interface ActualState {
   readonly routes: readonly Route[];
   readonly neighbours: readonly Neighbour[];
   readonly fdb: readonly FdbEntry[];
+  /** Absent where the kernel has no nexthop objects (before 5.3). */
+  readonly nexthops?: readonly Nexthop[] | undefined;
 }
 
 /** What one namespace's kernel shall have of ours: the whole of it, each time. What is ours and not in here goes. */
@@ -62,6 +64,14 @@ export interface WantedRoute {
   readonly dst: Prefix;
   /** Absent: what it leads to is on the link itself. */
   readonly gateway?: IpAddress | undefined;
+  readonly oif: number;
+  readonly onlink: boolean;
+}
+
+/** A nexthop object for one IPv4 route alone (docs/adr/0008). */
+export interface WantedNexthop {
+  readonly id: number;
+  readonly gateway: IpAddress;
   readonly oif: number;
   readonly onlink: boolean;
 }

@@ -78,11 +78,11 @@ export class HostGwBackend implements Backend {
   }
 
   removeDevices(): void {
-    for (const { dst, gateway, oif } of this.#routes.filter((route) => !this.#before?.has(key(route))))
-      this.#options.rtnl.execute(
-        deleteRoute({ family: prefixFamily(dst), dst, gateway, oif, protocol: RTPROT_PODPATH }),
-        { tolerate: isNotFound },
-      );
+    // Without gateway and device, which a route that names a nexthop object does not have itself.
+    for (const { dst } of this.#routes.filter((route) => !this.#before?.has(key(route))))
+      this.#options.rtnl.execute(deleteRoute({ family: prefixFamily(dst), dst, protocol: RTPROT_PODPATH }), {
+        tolerate: isNotFound,
+      });
     this.#routes = [];
   }
 }

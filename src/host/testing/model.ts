@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { isIpv4, type Prefix } from "../../formats/netip/index.ts";
 import {
   type FdbEntry,
@@ -8,8 +9,8 @@ import {
   RTN_BLACKHOLE,
   RTN_UNICAST,
 } from "../../formats/netlink/index.ts";
+import type { Change } from "../change.ts";
 import { BLACKHOLE_PRIORITY } from "../ownership.ts";
-import type { Change } from "../plan.ts";
 import { type ActualState, RTPROT_PODPATH, type WantedRoute } from "../state.ts";
 
 /** What the kernel has after it carried the change out (net/ipv4/fib_trie.c, net/core/neighbour.c, drivers/net/vxlan). */
@@ -48,11 +49,27 @@ export function applyChange(state: ActualState, change: Change): ActualState {
     case "delete-fdb":
       return { ...state, fdb: state.fdb.filter((entry) => entry !== change.fdb) };
     case "replace-route":
-      return { ...state, routes: replaceFirstRoute(state.routes, change.route) };
-    case "add-blackhole":
-      return { ...state, routes: [...state.routes, blackholeRoute(change.dst)] };
+      assert.ok(change.nexthopId === undefined || state.nexthops?.some(({ id }) => id === change.nexthopId), "EINVAL");
+      return { ...state, routes: replaceFirstRoute(state.routes, change.route, change.nexthopId) };
     case "delete-route":
       return { ...state, routes: state.routes.filter((route) => route !== change.route) };
+    case "add-blackhole":
+      return { ...state, routes: [...state.routes, blackholeRoute(change.dst)] };
+    case "add-nexthop": {
+      assert.ok(state.nexthops, "EOPNOTSUPP");
+      assert.ok(!state.nexthops.some(({ id }) => id === change.nexthop.id), "EEXIST");
+      const nexthop = { ...change.nexthop, family: 4 as const, protocol: RTPROT_PODPATH, blackhole: false };
+      return { ...state, nexthops: [...state.nexthops, nexthop] };
+    }
+    case "delete-nexthop": {
+      const { id } = change.nexthop;
+      return {
+        ...state,
+        nexthops: (state.nexthops ?? []).filter((nexthop) => nexthop.id !== id),
+        // remove_nexthop() takes its routes with it.
+        routes: state.routes.filter((route) => route.nexthopId !== id),
+      };
+    }
   }
 }
 
@@ -87,11 +104,16 @@ function replaceFirstDestination(
   return first < 0 ? [...rest, entry] : rest.with(first, entry);
 }
 
-function replaceFirstRoute(routes: readonly Route[], wanted: WantedRoute): readonly Route[] {
+function replaceFirstRoute(
+  routes: readonly Route[],
+  wanted: WantedRoute,
+  nexthopId: number | undefined,
+): readonly Route[] {
   const { gateway, ...rest } = wanted;
   const route: Route = {
     ...rest,
     ...(gateway && { gateway }),
+    ...(nexthopId !== undefined && { nexthopId }),
     family: isIpv4(wanted.dst.address) ? 4 : 6,
     table: RT_TABLE_MAIN,
     protocol: RTPROT_PODPATH,
