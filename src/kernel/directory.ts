@@ -1,5 +1,6 @@
 import { mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { isNotFound } from "./errors.ts";
 
 /**
  * `mkdir -p`, one mkdir() a step. Node's own, `recursive: true`, calls mkdir() for ever where a folder is there but
@@ -14,6 +15,17 @@ export function makeDirectories(path: string, mode = 0o777): void {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT" || parent === path) throw error;
     makeDirectories(parent, mode);
     makeDirectory(path, mode);
+  }
+}
+
+/** Runs `f`, which makes a file in the folder `path`; should that be missing, makes it and runs `f` again. */
+export function inDirectory<T>(path: string, mode: number, f: () => T): T {
+  try {
+    return f();
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    makeDirectories(path, mode);
+    return f();
   }
 }
 

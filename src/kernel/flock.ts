@@ -1,5 +1,7 @@
 import { closeSync, openSync } from "node:fs";
+import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { inDirectory } from "./directory.ts";
 import { SyscallError } from "./errors.ts";
 import { check, flock } from "./sys.ts";
 
@@ -11,6 +13,8 @@ export interface LockOptions {
   readonly timeoutMs?: number;
   /** Who else locks this file, for the error: `another store server`. */
   readonly holder?: string;
+  /** Of the file's folder, which is then made when it is missing. */
+  readonly folderMode?: number;
 }
 
 /**
@@ -18,8 +22,9 @@ export interface LockOptions {
  * the process at the latest. @throws {SyscallError} EAGAIN when somebody still holds it
  */
 export async function lockFile(path: string, options: LockOptions = {}): Promise<Disposable> {
-  const { timeoutMs = 10_000, holder = "another process" } = options;
-  const fd = openSync(path, "a+", 0o600);
+  const { timeoutMs = 10_000, holder = "another process", folderMode } = options;
+  const open = (): number => openSync(path, "a+", 0o600);
+  const fd = folderMode === undefined ? open() : inDirectory(dirname(path), folderMode, open);
   const deadline = performance.now() + timeoutMs;
   for (let pauseMs = 1; ; pauseMs = Math.min(50, pauseMs * 2)) {
     const result = flock(fd, LOCK_EX | LOCK_NB);

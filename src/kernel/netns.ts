@@ -12,27 +12,53 @@ const OWN = "/proc/thread-self/ns/net";
 /** A network namespace, held open by a descriptor: it lives at least as long as this object. */
 export class NetNs implements Disposable {
   readonly fd: number;
-  /** Two NetNs are the same namespace when their inodes are equal. */
-  readonly inode: bigint;
+  /** Where inNs() comes from and goes back to. */
+  readonly home: NetNs | undefined;
+  #file: { readonly ino: bigint; readonly dev: bigint } | undefined;
   #isOpen = true;
 
-  private constructor(path: string) {
+  private constructor(path: string, home?: NetNs) {
     this.fd = openSync(path, "r");
-    this.inode = fstatSync(this.fd, { bigint: true }).ino;
+    this.home = home;
   }
 
   /** The namespace this thread is in. */
   static self(): NetNs {
-    return new NetNs(OWN);
+    const self = new NetNs(OWN);
+    self.#stat(); // now: who cannot come back must not ask a descriptor that is another file's by then
+    return self;
   }
 
-  /** By file: /run/netns/NAME, /proc/PID/ns/net, a CNI_NETNS. */
-  static open(path: string): NetNs {
-    return new NetNs(path);
+  /**
+   * By file: /run/netns/NAME, /proc/PID/ns/net, a CNI_NETNS.
+   * @param home the namespace this thread is in whenever it enters this one; spares inNs() looking
+   */
+  static open(path: string, home?: NetNs): NetNs {
+    return new NetNs(path, home);
   }
 
   static ofPid(pid: number): NetNs {
     return new NetNs(`/proc/${pid}/ns/net`);
+  }
+
+  #stat(): { readonly ino: bigint; readonly dev: bigint } {
+    this.#file ??= fstatSync(this.fd, { bigint: true });
+    return this.#file;
+  }
+
+  /** Two NetNs are the same namespace when their inodes are equal. */
+  get inode(): bigint {
+    return this.#stat().ino;
+  }
+
+  /** Whether the file `path` is this namespace; false when it cannot be looked at. */
+  isAt(path: string): boolean {
+    try {
+      const { ino, dev } = statSync(path, { bigint: true });
+      return ino === this.#stat().ino && dev === this.#stat().dev;
+    } catch {
+      return false;
+    }
   }
 
   close(): void {
@@ -43,16 +69,6 @@ export class NetNs implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
-  }
-}
-
-/** Whether the file `path` is the namespace this thread is in; false when it cannot be looked at. */
-export function isOwnNetns(path: string): boolean {
-  try {
-    const [theirs, own] = [statSync(path), statSync(OWN)];
-    return theirs.ino === own.ino && theirs.dev === own.dev;
-  } catch {
-    return false;
   }
 }
 
@@ -80,8 +96,12 @@ function isHere(ns: NetNs): boolean {
 
 /** Runs `f` and comes back to where this thread was, whatever `f` did to its network namespace. */
 function andBack<T>(f: () => T): T {
-  primePool();
   using home = NetNs.self();
+  return andBackTo(home, f);
+}
+
+function andBackTo<T>(home: NetNs, f: () => T): T {
+  primePool();
   try {
     return f();
   } finally {
@@ -95,12 +115,13 @@ function andBack<T>(f: () => T): T {
  * Runs `f` with this thread in `ns`. Strictly synchronous: what `f` opens or spawns (sockets, /proc/sys files, child
  * processes) is in `ns`; what it would do later is not, so a promise is refused. Windows may nest.
  */
-export function inNs<T>(ns: { readonly fd: number }, f: () => T): T {
+export function inNs<T>(ns: { readonly fd: number; readonly home?: NetNs | undefined }, f: () => T): T {
   if (f.constructor.name === "AsyncFunction") throw new TypeError("inNs: the function is async; nothing was run");
-  const result = andBack(() => {
+  const enter = (): T => {
     check(setns(ns.fd, CLONE_NEWNET), "enter the network namespace of descriptor", String(ns.fd));
     return f();
-  });
+  };
+  const result = ns.home ? andBackTo(ns.home, enter) : andBack(enter);
   if (isThenable(result)) {
     result.then(undefined, () => {});
     throw new TypeError("inNs: the function gave a promise, whose later steps would run in another namespace");

@@ -32,7 +32,7 @@ export function findPod(call: Call): Pod | undefined {
 
 /** An unmounted name stays as an ordinary file, which can be opened and not entered: Rtnl.open() tells. */
 function open(call: Call): Pod {
-  const netns = NetNs.open(call.netns);
+  const netns = NetNs.open(call.netns, call.host.netns);
   try {
     const rtnl = Rtnl.open(netns);
     return {

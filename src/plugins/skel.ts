@@ -21,7 +21,6 @@ import {
   stringField,
   toCniError,
 } from "../formats/cni/index.ts";
-import { isOwnNetns } from "../kernel/index.ts";
 import { executePlugin } from "./execute.ts";
 import { Host } from "./host.ts";
 import type { Call, Plugin } from "./plugin.ts";
@@ -88,7 +87,7 @@ async function run(request: PluginRequest, host: Host): Promise<PluginReply> {
       throw new CniError(CNI_ERROR.incompatibleVersion, `config version does not allow ${cni.command}`, {
         details: `config is ${JSON.stringify(version)}, ${cni.command} needs ${JSON.stringify(since)} or later`,
       });
-    refuseOwnNetns(cni);
+    refuseOwnNetns(cni, host);
     const result = await runVerb(
       plugin,
       makeCall({ ...cni, conf, env: request.env, host, log: (line) => lines.push(line) }),
@@ -100,8 +99,8 @@ async function run(request: PluginRequest, host: Host): Promise<PluginReply> {
 }
 
 /** Before anything is done: the reference plugins look only afterwards, and print a result and an error. */
-function refuseOwnNetns({ netns, mayUseOwnNetns }: CniCall): void {
-  if (netns === "" || mayUseOwnNetns || !isOwnNetns(netns)) return;
+function refuseOwnNetns({ netns, mayUseOwnNetns }: CniCall, host: Host): void {
+  if (netns === "" || mayUseOwnNetns || !host.netns.isAt(netns)) return;
   throw new CniError(
     CNI_ERROR.invalidNetns,
     `CNI_NETNS ${netns} is the plugin's own namespace: give the container's, or set CNI_NETNS_OVERRIDE=1`,

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CNI_ERROR, CniError, type JsonObject, parseJsonObject } from "../../formats/cni/index.ts";
-import { isNotFound, makeDirectories } from "../../kernel/index.ts";
+import { inDirectory, isNotFound } from "../../kernel/index.ts";
 
 export const DEFAULT_DATA_DIR = "/var/lib/cni/flannel";
 
@@ -11,9 +11,8 @@ export function writeScratch(dataDir: string, containerId: string, text: string)
   const path = join(dataDir, containerId);
   const temporary = join(dataDir, `.${containerId}.new`);
   try {
-    makeDirectories(dataDir, 0o700);
     // No fsync: what a power failure loses is the pod's too, and DEL without this file finds the address all the same.
-    writeFileSync(temporary, text, { mode: 0o600 });
+    inDirectory(dataDir, 0o700, () => writeFileSync(temporary, text, { mode: 0o600 }));
     renameSync(temporary, path);
   } catch (cause) {
     rmSync(temporary, { force: true });

@@ -3,12 +3,12 @@
 import {
   closeSync,
   constants,
-  fstatSync,
   ftruncateSync,
   linkSync,
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   statSync,
   unlinkSync,
@@ -17,7 +17,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { type IpAddress, ParseError, parseIp } from "../../formats/netip/index.ts";
-import { isAlreadyExists, isNotFound, lockFile, makeDirectories } from "../../kernel/index.ts";
+import { isAlreadyExists, isNotFound, lockFile } from "../../kernel/index.ts";
 
 export interface Owner {
   readonly containerId: string;
@@ -28,6 +28,15 @@ const { O_CREAT, O_RDWR } = constants;
 const MODE = 0o600;
 // 4 ms at 250 Hz, 10 at 100 Hz; file systems of kernel 6.13 and later tell changes apart that are closer.
 const CLOCK_TICK_MS = 20n;
+
+interface Last {
+  readonly fd: number;
+  /** Of what is in it, as far as is known. */
+  length: number;
+}
+
+/** Longer than any address and a line's end. */
+const lastText = Buffer.alloc(64);
 
 interface Directory {
   /** Of the folder, when `contents` was read: while it is the same nobody has added or removed a file… */
@@ -45,6 +54,7 @@ export class Reservations implements Disposable {
   readonly #path: string;
   readonly #lock: Disposable;
   readonly #directory: Directory;
+  readonly #last = new Map<number, Last>();
 
   private constructor(path: string, lock: Disposable) {
     this.#path = path;
@@ -59,8 +69,7 @@ export class Reservations implements Disposable {
 
   static async open(dataDir: string, network: string): Promise<Reservations> {
     const path = join(dataDir, network);
-    makeDirectories(path, 0o755);
-    const lock = await lockFile(join(path, "lock"), { holder: "another CNI call of this network" });
+    const lock = await lockFile(join(path, "lock"), { holder: "another CNI call of this network", folderMode: 0o755 });
     try {
       return new Reservations(path, lock);
     } catch (e) {
@@ -120,33 +129,42 @@ export class Reservations implements Disposable {
   }
 
   lastReserved(set: number): IpAddress | undefined {
+    const last = this.#openLast(set);
+    const length = readSync(last.fd, lastText, 0, lastText.length, 0);
+    last.length = length;
     try {
-      return parseIp(readFileSync(this.#lastPath(set), "utf8").trim());
+      return parseIp(lastText.toString("latin1", 0, length).trim());
     } catch (e) {
-      if (isNotFound(e) || e instanceof ParseError) return undefined; // then the walk begins at the start
+      if (e instanceof ParseError) return undefined; // then the walk begins at the start
       throw e;
     }
   }
 
   /** Overwritten in place: truncating to nothing first makes ext4 write the file out at once, which takes milliseconds. */
   setLastReserved(set: number, ip: IpAddress): void {
-    const fd = openSync(this.#lastPath(set), O_RDWR | O_CREAT, MODE);
-    try {
-      writeSync(fd, ip, 0);
-      if (fstatSync(fd).size > ip.length) ftruncateSync(fd, ip.length);
-    } finally {
-      closeSync(fd);
+    const last = this.#openLast(set);
+    writeSync(last.fd, ip, 0);
+    if (last.length > ip.length) ftruncateSync(last.fd, ip.length);
+  }
+
+  /** `last_reserved_ip.<set>`, made empty when it is missing. */
+  #openLast(set: number): Last {
+    let last = this.#last.get(set);
+    if (!last) {
+      last = {
+        fd: openSync(join(this.#path, `last_reserved_ip.${set}`), O_RDWR | O_CREAT, MODE),
+        length: Number.POSITIVE_INFINITY,
+      };
+      this.#last.set(set, last);
     }
+    return last;
   }
 
   [Symbol.dispose](): void {
+    for (const { fd } of this.#last.values()) closeSync(fd);
     this.#directory.mtime = this.#mtime();
     this.#directory.isFresh = BigInt(Date.now()) - this.#directory.mtime / 1_000_000n < CLOCK_TICK_MS;
     this.#lock[Symbol.dispose]();
-  }
-
-  #lastPath(set: number): string {
-    return join(this.#path, `last_reserved_ip.${set}`);
   }
 
   #mtime(): bigint {
