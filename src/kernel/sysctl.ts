@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { inNs, type NetNs } from "./netns.ts";
 
 /** Reads /proc/sys/NAME, e.g. `net/ipv4/ip_forward`, as seen in `ns`; undefined when this kernel has no such setting. */
@@ -24,6 +24,30 @@ export function writeSysctl(name: string, value: string | number, ns?: NetNs): v
 export function initSysctl(name: string, value: string | number): void {
   writeFileSync(pathOf(name), String(value));
 }
+
+/** A setting that is read again and again: as it was seen where this thread was when it was opened. */
+export class OpenSysctl implements Disposable {
+  readonly #fd: number;
+
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** @throws ENOENT when this kernel has no such setting */
+  static open(name: string): OpenSysctl {
+    return new OpenSysctl(openSync(pathOf(name), "r"));
+  }
+
+  read(): string {
+    return buffer.toString("latin1", 0, readSync(this.#fd, buffer, 0, buffer.length, 0)).trim();
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd);
+  }
+}
+
+const buffer = Buffer.alloc(4096);
 
 /** A device's name may hold dots and not slashes, so names are spelled with slashes and never translated. */
 function pathOf(name: string): string {

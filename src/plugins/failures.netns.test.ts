@@ -113,7 +113,7 @@ netnsTest("a failed ADD leaves the gateway to a pod that was added meanwhile", a
       newLink({ name: "vethfirst", master: link.index, isUp: true, kind: { kind: "veth", peer: { name: "first" } } }),
     );
     undo.push("veth pair", () => host.execute(deleteLink({ name: "vethfirst" })));
-    ensureGateways({ rtnl: host, link, conf, port: "vethfirst", undo }, [
+    ensureGateways({ host: kept, link, conf, port: "vethfirst", undo }, [
       { address: gateway, gateway: gateway.address },
     ]);
     return undo;

@@ -1,10 +1,13 @@
-import { NetNs, Rtnl } from "../kernel/index.ts";
+import type { IpFamily } from "../formats/netip/index.ts";
+import { NetNs, OpenSysctl, Rtnl, writeSysctl } from "../kernel/index.ts";
 import { LinkRemoval } from "./link-removal.ts";
 
 export interface HostOptions {
   /** How long DEL waits, at the most, to see a device go that is out of use already; without it, until it is gone. */
   readonly patienceMs?: number;
 }
+
+const FORWARDING = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
 
 /**
  * The node's side of CNI calls: one rtnetlink connection into the namespace this was first used in, and the devices on
@@ -13,6 +16,7 @@ export interface HostOptions {
 export class Host implements Disposable {
   #rtnl: Rtnl | undefined;
   #netns: NetNs | undefined;
+  readonly #forwarding = new Map<IpFamily, OpenSysctl>();
   readonly removal: LinkRemoval;
 
   constructor({ patienceMs }: HostOptions = {}) {
@@ -29,8 +33,22 @@ export class Host implements Disposable {
     return this.#netns;
   }
 
+  isForwarding(family: IpFamily): boolean {
+    let sysctl = this.#forwarding.get(family);
+    if (!sysctl) {
+      sysctl = OpenSysctl.open(FORWARDING[family]);
+      this.#forwarding.set(family, sysctl);
+    }
+    return sysctl.read() === "1";
+  }
+
+  ensureForwarding(family: IpFamily): void {
+    if (!this.isForwarding(family)) writeSysctl(FORWARDING[family], 1);
+  }
+
   /** Deletions under way go on. */
   [Symbol.dispose](): void {
+    for (const sysctl of this.#forwarding.values()) sysctl[Symbol.dispose]();
     this.#rtnl?.[Symbol.dispose]();
     this.#netns?.close();
   }

@@ -25,6 +25,7 @@ import { executePlugin } from "./execute.ts";
 import { Host } from "./host.ts";
 import type { Call, Plugin } from "./plugin.ts";
 import { PLUGINS } from "./registry.ts";
+import { remembered, rememberedText } from "./remember.ts";
 import { UndoStack } from "./undo.ts";
 
 export interface PluginRequest {
@@ -80,7 +81,8 @@ async function run(request: PluginRequest, host: Host): Promise<PluginReply> {
         `podpath has no plugin ${JSON.stringify(name)}: call it as one of ${[...PLUGINS.keys()].join(", ")}`,
       );
     if (cni.command === "VERSION") return reply(0, formatVersions(CNI_VERSIONS));
-    const conf = parseNetConf(request.stdin, CNI_VERSIONS);
+    // Only ADD's is the same for pod after pod: the others have the result of one.
+    const conf = cni.command === "ADD" ? knownConf(request.stdin) : parseNetConf(request.stdin, CNI_VERSIONS);
     version = conf.cniVersion;
     const since = SINCE[cni.command];
     if (since && !isAtLeast(version, since))
@@ -97,6 +99,9 @@ async function run(request: PluginRequest, host: Host): Promise<PluginReply> {
     return reply(1, formatError(toCniError(thrown), version));
   }
 }
+
+const knownConf = rememberedText((text) => parseNetConf(text, CNI_VERSIONS));
+const confOf = remembered((raw: JsonObject) => readNetConf(raw, CNI_VERSIONS));
 
 /** Before anything is done: the reference plugins look only afterwards, and print a result and an error. */
 function refuseOwnNetns({ netns, mayUseOwnNetns }: CniCall, host: Host): void {
@@ -153,7 +158,7 @@ async function delegate(call: Call, conf: JsonObject): Promise<Result> {
   if (!ours) return delegateToFile(call, type, JSON.stringify(conf));
   const inner: Call = {
     ...call,
-    conf: readNetConf(conf, CNI_VERSIONS),
+    conf: confOf(conf),
     delegate: (innerConf, command = call.command) => delegate({ ...inner, command }, innerConf),
   };
   // Not runVerb: a failed ADD is undone by whoever began the stack, and only once.

@@ -20,7 +20,8 @@ import {
   type Request,
   setLink,
 } from "../../formats/netlink/index.ts";
-import { isAlreadyExists, isNotFound, type Rtnl, readSysctl, writeSysctl } from "../../kernel/index.ts";
+import { isAlreadyExists, isNotFound, type Rtnl, writeSysctl } from "../../kernel/index.ts";
+import type { Host } from "../host.ts";
 import type { Call } from "../plugin.ts";
 import type { UndoStack } from "../undo.ts";
 import type { BridgeConf } from "./conf.ts";
@@ -74,7 +75,7 @@ function removeUnusedBridge(rtnl: Rtnl, name: string): void {
 
 /** The bridge that one ADD works on. */
 export interface BridgeContext {
-  readonly rtnl: Rtnl;
+  readonly host: Host;
   readonly link: Link;
   readonly conf: BridgeConf;
   /** The host's end of the pod's pair. */
@@ -84,14 +85,13 @@ export interface BridgeContext {
 
 /** Gives the bridge the gateway address of each ip, and has the host forward. */
 export function ensureGateways(context: BridgeContext, ips: readonly ResultIp[]): void {
+  const { host } = context;
   for (const { address, gateway } of ips)
     if (gateway) ensureGateway(context, { address: gateway, length: address.length });
-  const families = new Set(ips.map(({ address }) => prefixFamily(address)));
-  if (families.has(4)) writeSysctl("net/ipv4/ip_forward", 1);
-  if (families.has(6)) writeSysctl("net/ipv6/conf/all/forwarding", 1);
+  for (const { address } of ips) host.ensureForwarding(prefixFamily(address));
 }
 
-function ensureGateway({ rtnl, link, conf, port, undo }: BridgeContext, gateway: Prefix): void {
+function ensureGateway({ host: { rtnl }, link, conf, port, undo }: BridgeContext, gateway: Prefix): void {
   const present = rtnl.addresses(link.index).map(({ prefix }) => prefix);
   if (present.some((prefix) => prefixesEqual(prefix, gateway))) return;
   const foreign = present.filter(
@@ -136,14 +136,6 @@ export function pinMac(rtnl: Rtnl, link: Link): Link {
   rtnl.execute(setLink({ index: link.index, address }));
   pinned.add(address);
   return { ...link, address };
-}
-
-/** Whether the host forwards the families of these addresses; for CHECK. */
-export function isForwarding(ips: readonly ResultIp[]): boolean {
-  return ips.every(
-    ({ address }) =>
-      readSysctl(prefixFamily(address) === 4 ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding") === "1",
-  );
 }
 
 /** For settings a kernel without IPv6 does not have. */

@@ -6,6 +6,7 @@ import {
   CniError,
   EMPTY_RESULT,
   type JsonObject,
+  type NetConf,
   type Result,
   stringField,
 } from "../../formats/cni/index.ts";
@@ -14,6 +15,7 @@ import type { Link } from "../../formats/netlink/index.ts";
 import { removeFromPod } from "../link-removal.ts";
 import { findPod, openPod } from "../netns.ts";
 import type { Call, Plugin } from "../plugin.ts";
+import { remembered } from "../remember.ts";
 import { addressing } from "./addressing.ts";
 import { ensureBridge, ensureGateways, pinMac } from "./bridge-link.ts";
 import { checkAttachment } from "./check.ts";
@@ -28,10 +30,10 @@ export const bridge: Plugin = {
     const found = ensureBridge(call, conf);
     const link = conf.isGateway ? pinMac(rtnl, found) : found;
     const ends = createVeth(call, pod, conf, link.index);
-    const given = call.conf.ipam ? await call.delegate(ipamConf(call)) : undefined;
+    const given = call.conf.ipam ? await call.delegate(ipamConf(call.conf)) : undefined;
     const wanted = given ? addressing(conf, call.conf, given) : { ...EMPTY_RESULT, dns: call.conf.dns };
     configurePod(pod, ends.podIndex, conf, wanted);
-    if (conf.isGateway) ensureGateways({ rtnl, link, conf, port: ends.hostName, undo: call.undo }, wanted.ips);
+    if (conf.isGateway) ensureGateways({ ...call, link, conf, port: ends.hostName }, wanted.ips);
     // A veth pair has a carrier at both ends or at none.
     const port = await waitUntilUp(rtnl, ends.hostName);
     // With its first port. A bridge that was never without carrier stays UNKNOWN, and works.
@@ -44,36 +46,36 @@ export const bridge: Plugin = {
   async del(call: Call): Promise<void> {
     using pod = findPod(call);
     if (pod) await removeFromPod(pod, call.host);
-    if (call.conf.ipam) await call.delegate(ipamConf(call));
+    if (call.conf.ipam) await call.delegate(ipamConf(call.conf));
   },
 
   async check(call: Call): Promise<void> {
     const conf = readBridgeConf(call);
-    if (call.conf.ipam) await call.delegate(ipamConf(call));
+    if (call.conf.ipam) await call.delegate(ipamConf(call.conf));
     const { prevResult } = call.conf;
     if (!prevResult)
       throw new CniError(CNI_ERROR.invalidNetworkConfig, "Required prevResult missing: CHECK needs the result of ADD");
     using pod = openPod(call);
-    checkAttachment({ host: call.host.rtnl, pod, conf, result: prevResult, sandbox: call.netns });
+    checkAttachment({ host: call.host, pod, conf, result: prevResult, sandbox: call.netns });
   },
 
   async status(call: Call): Promise<void> {
     readBridgeConf(call);
-    if (call.conf.ipam) await call.delegate(ipamConf(call));
+    if (call.conf.ipam) await call.delegate(ipamConf(call.conf));
   },
 
   async gc(call: Call): Promise<void> {
     call.host.removal.sweep();
-    if (call.conf.ipam) await call.delegate(ipamConf(call));
+    if (call.conf.ipam) await call.delegate(ipamConf(call.conf));
   },
 };
 
 /** IPAM gets the whole configuration, and is named by `ipam.type`. */
-function ipamConf(call: Call): JsonObject {
-  const type = stringField(call.conf.ipam ?? {}, "type");
+const ipamConf = remembered(({ ipam = {}, raw }: NetConf): JsonObject => {
+  const type = stringField(ipam, "type");
   if (!type) throw new CniError(CNI_ERROR.invalidNetworkConfig, `missing "type" in the configuration's "ipam"`);
-  return { ...call.conf.raw, type };
-}
+  return { ...raw, type };
+});
 
 function interfaces(call: Call, bridge: Link, port: Link, podMac: MacAddress): Result["interfaces"] {
   const host = [bridge, port].map(({ name, address, mtu }) => ({ name, mtu, ...(address ? { mac: address } : {}) }));

@@ -1,13 +1,12 @@
 import { CNI_ERROR, CniError, type Result, type ResultInterface } from "../../formats/cni/index.ts";
 import { familyOf, formatPrefix, maskPrefix, prefixesEqual, prefixFamily } from "../../formats/netip/index.ts";
 import { IFF_PROMISC, type Link, type Route } from "../../formats/netlink/index.ts";
-import type { Rtnl } from "../../kernel/index.ts";
+import type { Host } from "../host.ts";
 import type { Pod } from "../netns.ts";
-import { isForwarding } from "./bridge-link.ts";
 import type { BridgeConf } from "./conf.ts";
 
 export interface Attachment {
-  readonly host: Rtnl;
+  readonly host: Host;
   readonly pod: Pod;
   readonly conf: BridgeConf;
   readonly result: Result;
@@ -30,14 +29,15 @@ export function checkAttachment(attachment: Attachment): void {
       fail(`address ${formatPrefix(address)} is missing on ${pod.ifName}`);
   checkRoutes(attachment, eth.index);
   if (!conf.isGateway) return;
-  const onBridge = host.addresses(bridge.index).map(({ prefix }) => prefix.address);
+  const onBridge = host.rtnl.addresses(bridge.index).map(({ prefix }) => prefix.address);
   for (const { gateway } of result.ips)
     if (gateway && !onBridge.includes(gateway)) fail(`gateway address ${gateway} is missing on ${conf.bridge}`);
-  if (!isForwarding(result.ips)) fail("the host does not forward: ip_forward is 0");
+  if (!result.ips.every(({ address }) => host.isForwarding(prefixFamily(address))))
+    fail("the host does not forward: ip_forward is 0");
 }
 
 function checkBridge({ conf, result, host }: Attachment): Link {
-  const link = host.link(conf.bridge);
+  const link = host.rtnl.link(conf.bridge);
   if (!link) return fail(`bridge ${conf.bridge} is missing`);
   if (link.kind?.kind !== "bridge") return fail(`${conf.bridge} is not a bridge`);
   if (!link.isUp) return fail(`bridge ${conf.bridge} is down`);
@@ -66,7 +66,7 @@ function checkPod({ pod, result, sandbox }: Attachment): Link {
 /** The host's end, which prevResult names: the peer of the pod's, and a port of the bridge. */
 function checkPort({ host, conf, result, pod }: Attachment, bridge: Link, eth: Link): void {
   const wanted = result.interfaces.find(({ name, sandbox }) => name !== conf.bridge && !sandbox);
-  const link = wanted && host.link(wanted.name);
+  const link = wanted && host.rtnl.link(wanted.name);
   if (!wanted || !link)
     throw new CniError(CNI_ERROR.internal, `host interface ${wanted?.name ?? "of the pair"} is missing`);
   if (eth.link !== link.index || link.link !== eth.index) fail(`${link.name} is not the peer of ${pod.ifName}`);

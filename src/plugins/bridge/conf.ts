@@ -11,6 +11,7 @@ import {
 } from "../../formats/cni/index.ts";
 import { type MacAddress, ParseError, parseMac } from "../../formats/netip/index.ts";
 import type { Call } from "../plugin.ts";
+import { remembered } from "../remember.ts";
 
 export interface BridgeConf {
   readonly bridge: string;
@@ -53,8 +54,13 @@ function refuseUnsupported({ raw }: NetConf): void {
 
 /** @throws {CniError} code 2 or 7, or 4 for CNI_ARGS */
 export function readBridgeConf(call: Pick<Call, "conf" | "args" | "ifName">): BridgeConf {
-  const { raw } = call.conf;
-  refuseUnsupported(call.conf);
+  return { ...networkConf(call.conf), ...requestedMac(call) };
+}
+
+/** What all pods of the network share. */
+const networkConf = remembered((conf: NetConf): Omit<BridgeConf, "mac"> => {
+  const { raw } = conf;
+  refuseUnsupported(conf);
   const flag = (key: string): boolean => booleanField(raw, key) ?? false;
   const bridge = stringField(raw, "bridge") || "cni0";
   if (!isInterfaceName(bridge)) return invalid(`invalid bridge name ${JSON.stringify(bridge)}`);
@@ -72,9 +78,8 @@ export function readBridgeConf(call: Pick<Call, "conf" | "args" | "ifName">): Br
     promiscMode: flag("promiscMode"),
     portIsolation: flag("portIsolation"),
     enabledad: flag("enabledad"),
-    ...requestedMac(call),
   };
-}
+});
 
 /** By precedence: the runtime's capability, the configuration's args, CNI_ARGS. */
 function requestedMac(call: Pick<Call, "conf" | "args" | "ifName">): { mac?: MacAddress } {

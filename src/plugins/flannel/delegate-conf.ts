@@ -57,7 +57,7 @@ function ipamConf(conf: NetConf, subnet: SubnetEnv): JsonObject {
 }
 
 /** Compact JSON with its keys sorted at every depth, as Go prints a map: the text in the scratch file. */
-export function formatSorted(value: Json): string {
+export function formatSorted(value: JsonObject): string {
   return JSON.stringify(value, (_key, part: unknown) =>
     typeof part === "object" && part !== null && !Array.isArray(part)
       ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))

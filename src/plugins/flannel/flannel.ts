@@ -4,12 +4,15 @@ import {
   CniError,
   field,
   type JsonObject,
+  type NetConf,
   type Result,
   stringField,
   toCniError,
   validAttachments,
 } from "../../formats/cni/index.ts";
+import type { SubnetEnv } from "../../formats/flannel/index.ts";
 import type { Call, Plugin } from "../plugin.ts";
+import { remembered } from "../remember.ts";
 import { delegateConf, formatSorted } from "./delegate-conf.ts";
 import { DEFAULT_DATA_DIR, listScratch, readScratch, removeScratch, writeScratch } from "./scratch.ts";
 import { DEFAULT_SUBNET_FILE, readSubnetFile } from "./subnet-file.ts";
@@ -19,7 +22,7 @@ export const flannel: Plugin = {
     const conf = wantedConf(call);
     const dataDir = dataDirOf(call);
     const before = readScratch(dataDir, call.containerId, () => {});
-    writeScratch(dataDir, call.containerId, formatSorted(conf));
+    writeScratch(dataDir, call.containerId, textOf(conf));
     // An ADD that fails because the interface is there already must leave the first one's file as it was.
     call.undo.push("the scratch file", () =>
       before ? writeScratch(dataDir, call.containerId, formatSorted(before)) : removeScratch(dataDir, call.containerId),
@@ -70,8 +73,11 @@ function dataDirOf(call: Call): string {
   return stringField(call.conf.raw, "dataDir") ?? DEFAULT_DATA_DIR;
 }
 
+const delegateOf = remembered((conf: NetConf) => remembered((subnet: SubnetEnv) => delegateConf(conf, subnet)));
+const textOf = remembered(formatSorted);
+
 function wantedConf(call: Call): JsonObject {
-  return delegateConf(call.conf, readSubnetFile(stringField(call.conf.raw, "subnetFile") ?? DEFAULT_SUBNET_FILE));
+  return delegateOf(call.conf)(readSubnetFile(stringField(call.conf.raw, "subnetFile") ?? DEFAULT_SUBNET_FILE));
 }
 
 function guessedConf(call: Call): JsonObject | undefined {

@@ -81,10 +81,11 @@ export class Reservations implements Disposable {
   /** The addresses a container's interface holds. Old files name no interface, and count when no other file matches. */
   of(owner: Owner): IpAddress[] {
     const full = contentOf(owner);
-    const matching = (wanted: string): IpAddress[] =>
-      [...this.#directory.contents].filter(([, content]) => content === wanted).map(([ip]) => ip);
-    const exact = matching(full);
-    return exact.length > 0 ? exact : matching(owner.containerId);
+    const [exact, old]: [IpAddress[], IpAddress[]] = [[], []];
+    for (const [ip, content] of this.#directory.contents)
+      if (content === full) exact.push(ip);
+      else if (content === owner.containerId) old.push(ip);
+    return exact.length > 0 ? exact : old;
   }
 
   /** Every address with whoever holds it. */
