@@ -5,6 +5,7 @@ import { accessSync, constants, existsSync, readFileSync, statSync, writeFileSyn
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "./build.mjs";
+import { buildFlanneld } from "./flanneld.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -14,6 +15,7 @@ const PROGRAMS = {
   test: [
     ["nft", "nftables", "rules (libnftables)"],
     ["ip", "iproute2", "the peer our kernel state is compared with"],
+    ["iptables", "iptables", "Flannel's daemon wants it, with nftables too"],
     ["etcd", "etcd-server", "the real store"],
     ["etcdctl", "etcd-client", "the real store's client"],
     ["tcpdump", "tcpdump", "reads our pcapng"],
@@ -39,6 +41,7 @@ const PROGRAMS = {
 export function setUp(purpose) {
   requireNode();
   const steps = [installDependencies, () => installPackages(PROGRAMS[purpose]), build];
+  if (purpose === "test") steps.push(buildFlanneld);
   for (const step of steps) {
     const status = step();
     if (status !== 0) return status;
