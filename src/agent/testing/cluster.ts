@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,8 +9,8 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { parseIp, parsePrefix } from "../../formats/netip/index.ts";
 import { IFA_F_NODAD, newAddress, newLink, newRoute, setLink } from "../../formats/netlink/index.ts";
-import { createUnnamedNetNs, inNs, type NetNs, Nft, Rtnl, watchRtnl } from "../../kernel/index.ts";
-import { type EmbeddedServer, openEtcdStore, type Store, startEmbeddedServer } from "../../store/index.ts";
+import { createUnnamedNetNs, inNs, type NetNs, Nft, Rtnl, watchRtnl, writeSysctl } from "../../kernel/index.ts";
+import { openEtcdStore, type Store, startEmbeddedServer } from "../../store/index.ts";
 import type { AgentStatus, ReadyReport } from "../index.ts";
 
 const PODPATH = fileURLToPath(new URL("../../cmd/podpath.js", import.meta.url));
@@ -19,6 +19,9 @@ const PATIENCE_MS = 20_000;
 
 export const NETWORK_CONFIG = { Network: "10.244.0.0/16", Backend: { Type: "vxlan" } } as const;
 export const CONFIG_KEY = "/coreos.com/network/config";
+
+/** The node number whose addresses end in 1. */
+const ROUTER = -9;
 
 /** A node: a namespace whose eth0 is on the fabric, and the agent in it. */
 export interface TestNode {
@@ -49,31 +52,55 @@ export interface AgentProcess {
   kill(signal: NodeJS.Signals): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
 
-/** A fabric, nodes on it and the embedded store on a Unix socket, which is reached from every namespace. */
+/** The cluster's store while it serves; `close` keeps its data. */
+export interface ClusterStore {
+  /** For the agents. */
+  readonly endpoint: string;
+  /** For the test, which is in none of the cluster's namespaces. */
+  readonly ownEndpoint: string;
+  close(): Promise<void>;
+}
+
+/** The embedded store in this process, on a Unix socket, which is reached from every namespace. */
+async function serveHere({ dir }: TestCluster): Promise<ClusterStore> {
+  const socket = join(dir, "store.sock");
+  const server = await startEmbeddedServer({ dataDir: join(dir, "store"), listen: [`unix:${socket}`] });
+  const endpoint = `unix://${socket}`;
+  return { endpoint, ownEndpoint: endpoint, close: () => server.close() };
+}
+
+/** A fabric, nodes on it, and a store. */
 export class TestCluster implements AsyncDisposable {
   readonly dir: string = mkdtempSync(join(tmpdir(), "podpath-cluster-"));
-  readonly endpoint: string = `unix://${join(this.dir, "store.sock")}`;
   readonly #fabric: NetNs = createUnnamedNetNs();
   readonly #rtnl: Rtnl = Rtnl.open(this.#fabric);
   readonly #nodes: TestNode[] = [];
-  readonly #agents: AgentProcess[] = [];
-  #server: EmbeddedServer | undefined;
+  readonly #children: ChildProcess[] = [];
+  readonly #serve: (cluster: TestCluster) => Promise<ClusterStore>;
+  #endpoint = "";
+  #server: ClusterStore | undefined;
   #store: Store | undefined;
   /** For a test that is ended from outside, which runs no `finally`. */
   readonly #onExit = (): void => {
-    for (const agent of this.#agents) agent.child.kill("SIGKILL");
+    for (const child of this.#children) child.kill("SIGKILL");
     rmSync(this.dir, { recursive: true, force: true });
   };
 
+  private constructor(serve: (cluster: TestCluster) => Promise<ClusterStore>) {
+    this.#serve = serve;
+  }
+
   /** @param config what to put under CONFIG_KEY; null: nothing */
-  static async start(config: unknown = NETWORK_CONFIG): Promise<TestCluster> {
-    const cluster = new TestCluster();
+  static async start(
+    config: unknown = NETWORK_CONFIG,
+    serve: (cluster: TestCluster) => Promise<ClusterStore> = serveHere,
+  ): Promise<TestCluster> {
+    const cluster = new TestCluster(serve);
     process.once("exit", cluster.#onExit);
     process.once("SIGTERM", exitNow);
     try {
-      cluster.#rtnl.execute(newLink({ name: "fabric", kind: { kind: "bridge" }, isUp: true }));
       await cluster.startStore();
-      cluster.#store = await openEtcdStore({ endpoints: [cluster.endpoint] });
+      cluster.#store = await openEtcdStore({ endpoints: [cluster.#server?.ownEndpoint ?? ""] });
       if (config !== null)
         await cluster.store.put(CONFIG_KEY, typeof config === "string" ? config : JSON.stringify(config));
       return cluster;
@@ -88,11 +115,14 @@ export class TestCluster implements AsyncDisposable {
     return this.#store;
   }
 
+  /** Where the agents find the store. */
+  get endpoint(): string {
+    return this.#endpoint;
+  }
+
   async startStore(): Promise<void> {
-    this.#server = await startEmbeddedServer({
-      dataDir: join(this.dir, "store"),
-      listen: [`unix:${join(this.dir, "store.sock")}`],
-    });
+    this.#server = await this.#serve(this);
+    this.#endpoint = this.#server.endpoint;
   }
 
   async stopStore(): Promise<void> {
@@ -100,29 +130,16 @@ export class TestCluster implements AsyncDisposable {
     this.#server = undefined;
   }
 
-  /** Node `n` is 192.168.100.(10 + n) and fd00:100::(10 + n), in hexadecimal. */
-  addNode(n: number): TestNode {
+  /** Node `n` is 192.168.100.(10 + n) and fd00:100::(10 + n), in hexadecimal; 192.168.101 and fd00:101:: beyond a router. */
+  addNode(n: number, network: 100 | 101 = 100): TestNode {
     const ns = createUnnamedNetNs();
     const rtnl = Rtnl.open(ns);
-    const port = `p-node${n}`;
-    const peer = { name: "eth0", netnsFd: ns.fd };
-    this.#rtnl.execute(newLink({ name: port, kind: { kind: "veth", peer }, isUp: true }));
-    this.#rtnl.execute(setLink({ name: port, master: this.#rtnl.link("fabric")?.index ?? 0 }));
-    const eth0 = rtnl.link("eth0");
-    assert.ok(eth0);
-    const address = `192.168.100.${10 + n}`;
-    rtnl.execute([
-      setLink({ name: "lo", isUp: true }),
-      setLink({ index: eth0.index, isUp: true }),
-      newAddress({ index: eth0.index, prefix: parsePrefix(`${address}/24`) }),
-      // No duplicate address detection, which would take a second.
-      newAddress({
-        index: eth0.index,
-        prefix: parsePrefix(`fd00:100::${(10 + n).toString(16)}/64`),
-        flags: IFA_F_NODAD,
-      }),
-      newRoute({ family: 4, gateway: parseIp("192.168.100.1"), oif: eth0.index }),
-    ]);
+    rtnl.execute(setLink({ name: "lo", isUp: true }));
+    // A link-local address that is still being asked about asks for no neighbour: a packet that comes early would be lost.
+    writeSysctl("net/ipv6/conf/default/accept_dad", 0, ns);
+    const oif = this.#plug(ns, rtnl, { name: "eth0", network, host: 10 + n });
+    if (n !== ROUTER) rtnl.execute(newRoute({ family: 4, gateway: parseIp(`192.168.${network}.1`), oif }));
+    const address = `192.168.${network}.${10 + n}`;
     const run = (command: string): string => {
       const [program = "", ...args] = command.split(" ");
       const { stdout, stderr, status } = inNs(ns, () => spawnSync(program, args, { encoding: "utf8" }));
@@ -144,14 +161,42 @@ export class TestCluster implements AsyncDisposable {
     return node;
   }
 
+  /** Joins the two networks for IPv4; without it each is alone. */
+  addRouter(): void {
+    const { ns, rtnl } = this.addNode(ROUTER);
+    this.#plug(ns, rtnl, { name: "eth1", network: 101, host: 10 + ROUTER });
+    writeSysctl("net/ipv4/ip_forward", 1, ns);
+  }
+
+  /** A link from the namespace to the network's switch. Returns its index. */
+  #plug(
+    ns: NetNs,
+    rtnl: Rtnl,
+    { name, network, host }: { readonly name: string; readonly network: number; readonly host: number },
+  ): number {
+    const bridge = `fabric${network}`;
+    if (!this.#rtnl.link(bridge)) this.#rtnl.execute(newLink({ name: bridge, kind: { kind: "bridge" }, isUp: true }));
+    const port = `p-${network}-${host}`;
+    const peer = { name, netnsFd: ns.fd };
+    this.#rtnl.execute(newLink({ name: port, kind: { kind: "veth", peer }, isUp: true }));
+    this.#rtnl.execute(setLink({ name: port, master: this.#rtnl.link(bridge)?.index ?? 0 }));
+    const index = rtnl.link(name)?.index;
+    assert.ok(index);
+    rtnl.execute([
+      setLink({ index, isUp: true }),
+      newAddress({ index, prefix: parsePrefix(`192.168.${network}.${host}/24`) }),
+      // No duplicate address detection, which would take a second.
+      newAddress({ index, prefix: parsePrefix(`fd00:${network}::${host.toString(16)}/64`), flags: IFA_F_NODAD }),
+    ]);
+    return index;
+  }
+
   startAgent(node: TestNode, ...args: string[]): AgentProcess {
     const command = [
       ...[PODPATH, "agent", "--etcd-endpoints", this.endpoint, "--node-name", node.name],
       ...["--subnet-file", node.subnetFile, "--ip-masq", ...args],
     ];
-    const agent = spawnAgent(node.ns, process.execPath, command);
-    this.#agents.push(agent);
-    return agent;
+    return watchAgent(this.spawn(node, process.execPath, command));
   }
 
   /** `podpath ARGS` in the node, to its end. */
@@ -165,15 +210,24 @@ export class TestCluster implements AsyncDisposable {
   /** Any other way of starting it, e.g. without privileges. */
   startAgentBy(node: TestNode, program: string, before: readonly string[], ...args: string[]): AgentProcess {
     const command = [...before, process.execPath, PODPATH, "agent", "--etcd-endpoints", this.endpoint, ...args];
-    const agent = spawnAgent(node.ns, program, command);
-    this.#agents.push(agent);
-    return agent;
+    return watchAgent(this.spawn(node, program, command));
+  }
+
+  /** A program in the node that ends with the cluster, or with this process however it ends. */
+  spawn(node: TestNode, program: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+    const { NODE_EXTRA_CA_CERTS: _slow, ...env } = process.env;
+    const command = ["--pdeathsig", "KILL", program, ...args];
+    const child = inNs(node.ns, () =>
+      spawn("setpriv", command, { env, stdio: ["ignore", "pipe", "pipe"], ...options }),
+    );
+    this.#children.push(child);
+    return child;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     process.off("exit", this.#onExit);
     process.off("SIGTERM", exitNow);
-    await Promise.all(this.#agents.map((agent) => agent.kill("SIGKILL")));
+    await Promise.all(this.#children.map((child) => endChild(child)));
     await this.#store?.[Symbol.asyncDispose]();
     await this.stopStore();
     for (const { ns, rtnl } of this.#nodes) {
@@ -190,9 +244,14 @@ function exitNow(): void {
   process.exit(1);
 }
 
-function spawnAgent(ns: NetNs, program: string, args: readonly string[]): AgentProcess {
-  const { NODE_EXTRA_CA_CERTS: _slow, ...env } = process.env;
-  const child = inNs(ns, () => spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] }));
+export async function endChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, "exit");
+  child.kill("SIGKILL");
+  await ended;
+}
+
+function watchAgent(child: ChildProcess): AgentProcess {
   let log = "";
   child.stderr?.setEncoding("utf8").on("data", (part: string) => {
     log += part;
@@ -266,7 +325,7 @@ async function untilNft(ns: NetNs, what: string, condition: (nft: Nft) => boolea
 }
 
 /** Fails with what was waited for, rather than with nothing, when the event never comes. */
-async function patiently<T>(
+export async function patiently<T>(
   what: string,
   wait: (resolve: (value: T) => void) => Disposable | Promise<never>,
 ): Promise<T> {
