@@ -26,9 +26,10 @@ export class NftWatches implements Disposable {
     this.#ns = ns;
   }
 
-  open(onChange: () => void, scope?: NftWatchScope): Disposable {
+  open(onChange: () => void, scope?: NftWatchScope | readonly NftWatchScope[]): Disposable {
     this.#questions ??= new NetfilterSocket(this.#ns);
-    const opened = new NftWatch(new NetfilterSocket(this.#ns, NFNLGRP_NFTABLES), onChange, scope);
+    const scopes = scope === undefined ? [] : "table" in scope ? [scope] : scope;
+    const opened = new NftWatch(new NetfilterSocket(this.#ns, NFNLGRP_NFTABLES), onChange, scopes);
     this.#open.add(opened);
     return {
       [Symbol.dispose]: () => {
@@ -81,15 +82,16 @@ export class NftWatches implements Disposable {
 class NftWatch implements Disposable {
   readonly #socket: NetfilterSocket;
   readonly #onChange: () => void;
-  readonly #scope: NftWatchScope | undefined;
+  /** Empty: everything. */
+  readonly #scopes: readonly NftWatchScope[];
   readonly #readable: Disposable;
   #announcement: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  constructor(socket: NetfilterSocket, onChange: () => void, scope: NftWatchScope | undefined) {
+  constructor(socket: NetfilterSocket, onChange: () => void, scopes: readonly NftWatchScope[]) {
     this.#socket = socket;
     this.#onChange = onChange;
-    this.#scope = scope;
+    this.#scopes = scopes;
     // An error is an overflow: what was lost is unknown, so it counts as a change.
     this.#readable = watch(
       socket.fd,
@@ -111,8 +113,11 @@ class NftWatch implements Disposable {
   #concerns(message: Message): boolean {
     const event = decodeNfTablesEvent(message);
     if (event?.kind !== "change") return false;
-    const scope = this.#scope;
-    return scope === undefined || (event.table === scope.table && event.nfproto === NFPROTO[scope.family]);
+    const scopes = this.#scopes;
+    return (
+      scopes.length === 0 ||
+      scopes.some(({ family, table }) => event.table === table && event.nfproto === NFPROTO[family])
+    );
   }
 
   #announce(): void {

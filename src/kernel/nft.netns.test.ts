@@ -51,6 +51,47 @@ for (const engine of ["library", "program"] as const) {
       assert.ok(!parseRuleset(nft.listRuleset()).tables.some(({ name }) => name === "half"));
     });
 
+    test("ruleMarks() finds the rules of one table by chain and comment, to be deleted by their handles", () => {
+      const { nft } = opened();
+      assert.deepEqual(nft.ruleMarks("inet", "nowhere"), []);
+      nft.apply(
+        'add table inet m\nadd chain inet m a\nadd chain inet m b\nadd rule inet m a tcp dport 1 accept comment "one"\n' +
+          'add rule inet m b accept\nadd rule inet m a drop comment "zwei: ä"\nadd table ip m\nadd chain ip m a\n' +
+          'add rule ip m a accept comment "elsewhere"\n',
+      );
+      const marks = nft.ruleMarks("inet", "m");
+      assert.deepEqual(
+        marks.map(({ chain, comment }) => [chain, comment]),
+        [
+          ["a", "one"],
+          ["a", "zwei: ä"],
+          ["b", undefined],
+        ],
+      );
+      const [one] = marks;
+      assert.ok(one);
+      const object = { kind: "rule-handle", family: "inet", table: "m", chain: one.chain, handle: one.handle } as const;
+      nft.apply(printTransaction([{ verb: "delete", object }]));
+      assert.deepEqual(
+        nft.ruleMarks("inet", "m").map(({ comment }) => comment),
+        ["zwei: ä", undefined],
+      );
+      assert.throws(() => nft.apply(printTransaction([{ verb: "delete", object }])), isNotFound);
+      nft.apply("delete table inet m\ndelete table ip m\n");
+    });
+
+    test("ruleMarks() finds two thousand rules", () => {
+      const { nft } = opened();
+      const rules = Array.from(
+        { length: 2000 },
+        (_, i) => `add rule ip many c tcp dport ${i} accept comment "n${i}"\n`,
+      );
+      nft.apply(`add table ip many\nadd chain ip many c\n${rules.join("")}`);
+      const marks = nft.ruleMarks("ip", "many");
+      assert.deepEqual([marks.length, marks[1999]?.comment], [2000, "n1999"]);
+      nft.apply("delete table ip many\n");
+    });
+
     test("check() changes nothing, and tells what apply() would", () => {
       const { nft } = opened();
       nft.check("add table ip never\n");

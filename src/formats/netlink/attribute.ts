@@ -239,6 +239,11 @@ export class Attributes {
     return start === undefined ? undefined : this.#view.getUint32(start);
   }
 
+  /** A __be64, as netfilter's handles are. */
+  be64(type: number): bigint | undefined {
+    return this.#sized(type, 8)?.getBigUint64(0);
+  }
+
   bytes(type: number): Uint8Array | undefined {
     const start = this.#starts.get(type);
     return start === undefined ? undefined : this.#bytes.subarray(start, start + this.#lengthAt(start));

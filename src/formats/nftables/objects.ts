@@ -42,6 +42,15 @@ export interface Rule {
   readonly comment?: string;
 }
 
+/** A rule that is there, by the number the kernel gave it: what can be deleted. */
+export interface RuleHandle {
+  readonly kind: "rule-handle";
+  readonly family: Family;
+  readonly table: string;
+  readonly chain: string;
+  readonly handle: bigint;
+}
+
 /** Key (and data) types: names of nft types (`ipv4_addr`), or expressions (`ip daddr`) whose types they have. */
 export type DataType = { readonly types: readonly string[] } | { readonly typeof: RuleText };
 
@@ -83,7 +92,7 @@ export interface Elements {
   readonly elements: readonly Element[];
 }
 
-export type NftObject = Table | Chain | Rule | NftSet | NftMap | Elements;
+export type NftObject = Table | Chain | Rule | RuleHandle | NftSet | NftMap | Elements;
 
 /** `destroy` removes what may not be there, and is spelt as add + delete, which nft before 1.0.8 understands too. */
 export type Verb = "add" | "create" | "insert" | "flush" | "delete" | "destroy";

@@ -43,6 +43,7 @@ const RULE: NftObject = {
   text: rule`ip saddr ${parsePrefix("10.0.0.0/8")} return`,
   comment: "why",
 };
+const RULE_HANDLE: NftObject = { kind: "rule-handle", ...PLACE, chain: "c", handle: 12345678901234567n };
 const ELEMENTS: NftObject = {
   kind: "element",
   ...PLACE,
@@ -120,6 +121,17 @@ const CASES: readonly [NftObject, Record<Verb, string>][] = [
       insert: 'insert rule ip t c ip saddr 10.0.0.0/8 return comment "why"\n',
       flush: REFUSED,
       delete: REFUSED,
+      destroy: REFUSED,
+    },
+  ],
+  [
+    RULE_HANDLE,
+    {
+      add: REFUSED,
+      create: REFUSED,
+      insert: REFUSED,
+      flush: REFUSED,
+      delete: "delete rule ip t c handle 12345678901234567\n",
       destroy: REFUSED,
     },
   ],

@@ -33,6 +33,9 @@ export function printCommand(verb: Verb, object: NftObject): string {
       const comment = object.comment === undefined ? "" : ` comment ${quoteComment(object.comment)}`;
       return `${verb} rule ${inTable(object)} ${checkName(object.chain)} ${object.text}${comment}\n`;
     }
+    case "rule-handle":
+      if (verb !== "delete") return refuse(verb, object);
+      return `delete rule ${inTable(object)} ${checkName(object.chain)} handle ${object.handle}\n`;
     case "element":
       if (verb !== "add" && verb !== "create" && verb !== "delete") return refuse(verb, object);
       return printElements(verb, object);
