@@ -41,7 +41,7 @@ netnsTest("a failed ADD leaves nothing, whichever step fails", async (node) => {
     [node.bridgeConf({ ipam: { type: "failing-ipam" } }), 123, /no luck/],
     [node.bridgeConf({ ipam: { type: "absent-ipam" } }), 999, /failed to find plugin "absent-ipam" in path/],
     [node.bridgeConf({ ipam: { type: "../x" } }), 7, /invalid plugin type/],
-    [node.bridgeConf({ ipMasq: true }), 2, /"ipMasq": true/],
+    [node.bridgeConf({ vlan: 7 }), 2, /"vlan": 7/],
     [node.bridgeConf({ promiscMode: true }), 7, /hairpin mode and promiscuous mode/],
     [node.bridgeConf({ mtu: 10 }), 999, /EINVAL|Invalid/],
     [node.bridgeConf({ bridge: "a/b" }), 7, /bridge name/],

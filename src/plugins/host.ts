@@ -1,6 +1,7 @@
 import type { IpFamily } from "../formats/netip/index.ts";
 import { NetNs, OpenSysctl, Rtnl, writeSysctl } from "../kernel/index.ts";
 import { LinkRemoval } from "./link-removal.ts";
+import { HostRules } from "./rules/host-rules.ts";
 
 export interface HostOptions {
   /** How long DEL waits, at the most, to see a device go that is out of use already; without it, until it is gone. */
@@ -10,14 +11,15 @@ export interface HostOptions {
 const FORWARDING = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
 
 /**
- * The node's side of CNI calls: one rtnetlink connection into the namespace this was first used in, and the devices on
- * their way out. Whoever runs many calls keeps one for all of them; a call that is given none has its own.
+ * The node's side of CNI calls: one rtnetlink connection into the namespace this was first used in, its netfilter rules,
+ * and the devices on their way out. Whoever runs many calls keeps one for all of them; a call that is given none has its own.
  */
 export class Host implements Disposable {
   #rtnl: Rtnl | undefined;
   #netns: NetNs | undefined;
   readonly #forwarding = new Map<IpFamily, OpenSysctl>();
   readonly removal: LinkRemoval;
+  readonly rules: HostRules = new HostRules();
 
   constructor({ patienceMs }: HostOptions = {}) {
     this.removal = new LinkRemoval(() => this.rtnl, patienceMs);
@@ -49,6 +51,7 @@ export class Host implements Disposable {
   /** Deletions under way go on. */
   [Symbol.dispose](): void {
     for (const sysctl of this.#forwarding.values()) sysctl[Symbol.dispose]();
+    this.rules[Symbol.dispose]();
     this.#rtnl?.[Symbol.dispose]();
     this.#netns?.close();
   }

@@ -24,3 +24,15 @@ export class UndoStack {
     return failures;
   }
 }
+
+/** For GC: does each step whatever became of those before. @throws the first error, when all were tried */
+export async function inTurn(steps: readonly (() => void | Promise<void>)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const step of steps)
+    try {
+      await step();
+    } catch (e) {
+      errors.push(e);
+    }
+  if (errors.length > 0) throw errors[0];
+}

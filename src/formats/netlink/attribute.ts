@@ -241,7 +241,8 @@ export class Attributes {
 
   /** A __be64, as netfilter's handles are. */
   be64(type: number): bigint | undefined {
-    return this.#sized(type, 8)?.getBigUint64(0);
+    const start = this.#sized(type, 8);
+    return start === undefined ? undefined : this.#view.getBigUint64(start);
   }
 
   bytes(type: number): Uint8Array | undefined {

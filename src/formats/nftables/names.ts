@@ -47,11 +47,11 @@ export function quoteDevice(device: string): string {
   return `"${device}"`;
 }
 
-/** One datum of a key or value: an address, a prefix, a port, a protocol name, an interface name. */
+/** One datum of a key or value: an address, a prefix, a MAC, a port, a protocol name, an interface name. */
 export type Datum = string | number;
 
 /**
- * One datum as nft text. Strings are addresses, prefixes, or single words such as `tcp`; nothing with a dot that is not
+ * One datum as nft text. Strings are addresses, prefixes, MACs, or single words such as `tcp`; nothing with a dot that is not
  * an address, because nft would ask the DNS for it.
  */
 export function printDatum(datum: Datum): string {
@@ -60,6 +60,7 @@ export function printDatum(datum: Datum): string {
     return String(datum);
   }
   if (/^[A-Za-z_][A-Za-z0-9_-]*$/.test(datum)) return datum;
+  if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(datum)) return datum;
   try {
     if (datum.includes("/")) parsePrefix(datum);
     else parseIp(datum);

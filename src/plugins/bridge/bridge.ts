@@ -16,11 +16,14 @@ import { removeFromPod } from "../link-removal.ts";
 import { findPod, openPod } from "../netns.ts";
 import type { Call, Plugin } from "../plugin.ts";
 import { remembered } from "../remember.ts";
+import { addRules, checkRules, collectRules, removeRules } from "../rules/call-rules.ts";
+import { inTurn } from "../undo.ts";
 import { addressing } from "./addressing.ts";
 import { ensureBridge, ensureGateways, pinMac } from "./bridge-link.ts";
 import { checkAttachment } from "./check.ts";
 import { readBridgeConf } from "./conf.ts";
 import { configurePod, createVeth, waitForAddresses, waitUntilUp } from "./pod-link.ts";
+import { BRIDGE_RULES, wantsRules } from "./rules.ts";
 
 export const bridge: Plugin = {
   async add(call: Call): Promise<Result> {
@@ -32,20 +35,26 @@ export const bridge: Plugin = {
     const ends = createVeth(call, pod, conf, link.index);
     const given = call.conf.ipam ? await call.delegate(ipamConf(call.conf)) : undefined;
     const wanted = given ? addressing(conf, call.conf, given) : { ...EMPTY_RESULT, dns: call.conf.dns };
-    configurePod(pod, ends.podIndex, conf, wanted);
+    if (!conf.disableContainerInterface) configurePod(pod, ends.podIndex, conf, wanted);
     if (conf.isGateway) ensureGateways({ ...call, link, conf, port: ends.hostName }, wanted.ips);
     // A veth pair has a carrier at both ends or at none.
-    const port = await waitUntilUp(rtnl, ends.hostName);
+    const states = conf.disableContainerInterface ? (["LOWERLAYERDOWN", "DOWN"] as const) : (["UP"] as const);
+    const port = await waitUntilUp(rtnl, ends.hostName, states);
     // With its first port. A bridge that was never without carrier stays UNKNOWN, and works.
-    if (found.operState !== "UP") await waitUntilUp(rtnl, conf.bridge, ["UP", "UNKNOWN"]);
+    if (found.operState !== "UP" && !conf.disableContainerInterface)
+      await waitUntilUp(rtnl, conf.bridge, ["UP", "UNKNOWN"]);
     if (wanted.ips.some(({ address }) => prefixFamily(address) === 6)) await waitForAddresses(pod, ends.podIndex);
     const bridge = conf.isGateway ? link : rtnl.link(link.index); // its first port gives a bridge its MAC
-    return { ...wanted, interfaces: interfaces(call, bridge ?? link, port, ends.podMac) };
+    const result = { ...wanted, interfaces: interfaces(call, bridge ?? link, port, ends.podMac) };
+    if (wantsRules(call.conf)) addRules(call, BRIDGE_RULES, result);
+    return result;
   },
 
   async del(call: Call): Promise<void> {
     using pod = findPod(call);
     if (pod) await removeFromPod(pod, call.host);
+    // By network, container and interface, whether or not the namespace is there.
+    removeRules(call, BRIDGE_RULES, wantsRules(call.conf));
     if (call.conf.ipam) await call.delegate(ipamConf(call.conf));
   },
 
@@ -57,6 +66,7 @@ export const bridge: Plugin = {
       throw new CniError(CNI_ERROR.invalidNetworkConfig, "Required prevResult missing: CHECK needs the result of ADD");
     using pod = openPod(call);
     checkAttachment({ host: call.host, pod, conf, result: prevResult, sandbox: call.netns });
+    if (wantsRules(call.conf)) checkRules(call, BRIDGE_RULES);
   },
 
   async status(call: Call): Promise<void> {
@@ -66,7 +76,12 @@ export const bridge: Plugin = {
 
   async gc(call: Call): Promise<void> {
     call.host.removal.sweep();
-    if (call.conf.ipam) await call.delegate(ipamConf(call.conf));
+    await inTurn([
+      () => collectRules(call, BRIDGE_RULES),
+      async () => {
+        if (call.conf.ipam) await call.delegate(ipamConf(call.conf));
+      },
+    ]);
   },
 };
 

@@ -50,7 +50,7 @@ function checkBridge({ conf, result, host }: Attachment): Link {
   return link;
 }
 
-function checkPod({ pod, result, sandbox }: Attachment): Link {
+function checkPod({ pod, conf, result, sandbox }: Attachment): Link {
   const wanted = result.interfaces.find((each) => each.name === pod.ifName && each.sandbox);
   if (!wanted) return fail(`prevResult has no interface ${pod.ifName} with a sandbox`);
   if (wanted.sandbox !== sandbox)
@@ -58,7 +58,8 @@ function checkPod({ pod, result, sandbox }: Attachment): Link {
   const link = pod.rtnl.link(pod.ifName);
   if (!link) return fail(`interface ${pod.ifName} is missing in ${sandbox}`);
   if (link.kind?.kind !== "veth") return fail(`${pod.ifName} is not a veth`);
-  if (!link.isUp) return fail(`${pod.ifName} is down`);
+  if (link.isUp === conf.disableContainerInterface)
+    return fail(`${pod.ifName} is ${link.isUp ? "up, and the configuration disables it" : "down"}`);
   checkMac(link, wanted);
   return link;
 }

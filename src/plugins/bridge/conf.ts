@@ -12,6 +12,7 @@ import {
 import { type MacAddress, ParseError, parseMac } from "../../formats/netip/index.ts";
 import type { Call } from "../plugin.ts";
 import { remembered } from "../remember.ts";
+import { masqueradeBackend } from "../rules/masquerade.ts";
 
 export interface BridgeConf {
   readonly bridge: string;
@@ -24,6 +25,7 @@ export interface BridgeConf {
   readonly promiscMode: boolean;
   readonly portIsolation: boolean;
   readonly enabledad: boolean;
+  readonly disableContainerInterface: boolean;
   /** What the pod's interface shall have; the kernel's choice when absent. */
   readonly mac?: MacAddress;
 }
@@ -34,20 +36,14 @@ function invalid(message: string): never {
 
 /** Keys of the reference that podpath does not carry out: refused, for a pod without what it was to have is worse. */
 function refuseUnsupported({ raw }: NetConf): void {
-  const reasons: { readonly [key: string]: string } = {
-    ipMasq: "have the node masquerade: podpath agent --ip-masq",
-    macspoofchk: "leave it out",
-    disableContainerInterface: "leave it out",
-    vlan: "leave it out",
-    vlanTrunk: "leave it out",
-  };
-  for (const [key, advice] of Object.entries(reasons)) {
+  for (const key of ["vlan", "vlanTrunk"]) {
     const value = field(raw, key);
-    const isOff = value === undefined || value === false || value === 0 || (Array.isArray(value) && value.length === 0);
+    const isOff = value === undefined || value === 0 || (Array.isArray(value) && value.length === 0);
     if (!isOff)
       throw new CniError(
         CNI_ERROR.unsupportedField,
-        `bridge: unsupported field ${JSON.stringify(key)}: ${JSON.stringify(value)}; ${advice}`,
+        `bridge: unsupported field ${JSON.stringify(key)}: ${JSON.stringify(value)}; podpath's bridge does not filter VLANs: ` +
+          "leave it out, or give each VLAN a network with a bridge of its own",
       );
   }
 }
@@ -68,6 +64,13 @@ const networkConf = remembered((conf: NetConf): Omit<BridgeConf, "mac"> => {
   if (mtu < 0 || mtu > 65535) return invalid(`invalid mtu ${mtu}: want 68 to 65535, or 0 for the default`);
   if (flag("hairpinMode") && flag("promiscMode"))
     return invalid("cannot set hairpin mode and promiscuous mode at the same time");
+  if (flag("disableContainerInterface") && conf.ipam)
+    return invalid(
+      "cannot use IPAM when the container's interface is disabled: leave out one of ipam and disableContainerInterface",
+    );
+  for (const key of ["ipMasq", "macspoofchk"]) flag(key); // of the right type; rules.ts acts on them
+  if (masqueradeBackend(conf) === "iptables")
+    throw new CniError(CNI_ERROR.unsupportedField, "bridge: ipMasqBackend iptables is not there yet: use nftables");
   return {
     bridge,
     isGateway: flag("isGateway") || flag("isDefaultGateway"),
@@ -78,6 +81,7 @@ const networkConf = remembered((conf: NetConf): Omit<BridgeConf, "mac"> => {
     promiscMode: flag("promiscMode"),
     portIsolation: flag("portIsolation"),
     enabledad: flag("enabledad"),
+    disableContainerInterface: flag("disableContainerInterface"),
   };
 });
 

@@ -79,6 +79,8 @@ export class FakeNode implements Disposable {
     // Mounts of its own: the pods' names go with the process, even if it is killed.
     check(unshare(CLONE_NEWNS), "make the test a mount namespace");
     check(mount(null, "/", null, MS_REC_PRIVATE, null), "keep the test's mounts to itself");
+    // The records of rules.
+    check(mount("tmpfs", "/run", "tmpfs", 0, null), "give the test a /run");
     this.enter();
     this.writeSubnetEnv("10.244.1.1/24");
   }

@@ -1,0 +1,121 @@
+// One file for each plugin and attachment that wants rules: what was asked and answered. The agent makes rules again
+// from them when a firewall's reload took them away. They are on a tmpfs, because rules and containers do not survive
+// a reboot either.
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  CNI_VERSIONS,
+  type JsonObject,
+  objectField,
+  parseJsonObject,
+  parseResult,
+  readNetConf,
+  resultToJson,
+  stringField,
+  withoutFields,
+} from "../../formats/cni/index.ts";
+import { isNotFound, makeDirectories } from "../../kernel/index.ts";
+import type { Attachment, AttachmentId } from "./wanted.ts";
+
+export const RECORDS_FOLDER = "/run/podpath/cni";
+
+export interface AttachmentRecord extends Attachment {
+  readonly plugin: string;
+  /** The inode of the namespace: its path may hold another one day. */
+  readonly netnsInode: string;
+}
+
+/** Names are of the specification's character set, an interface's has no colon. */
+function fileOf(plugin: string, { network, containerId, ifName }: AttachmentId): string {
+  return join(RECORDS_FOLDER, [plugin, network, containerId, ifName].join(":"));
+}
+
+export function writeRecord(plugin: string, attachment: Attachment): void {
+  const { network, containerId, ifName, netns, conf, result } = attachment;
+  const document: JsonObject = {
+    plugin,
+    network,
+    containerId,
+    ifName,
+    netns,
+    netnsInode: inodeOf(netns) ?? "",
+    conf: withoutFields(conf.raw, ["prevResult"]),
+    result: resultToJson(result, "1.1.0"),
+  };
+  const path = fileOf(plugin, attachment);
+  const temporary = join(RECORDS_FOLDER, `.${process.pid}.new`);
+  const write = (): void => writeFileSync(temporary, JSON.stringify(document), { mode: 0o600 });
+  try {
+    write();
+  } catch (e) {
+    if (!isNotFound(e)) throw e;
+    makeDirectories(RECORDS_FOLDER, 0o700);
+    write();
+  }
+  renameSync(temporary, path);
+}
+
+export function hasRecord(plugin: string, id: AttachmentId): boolean {
+  return statSync(fileOf(plugin, id), { throwIfNoEntry: false }) !== undefined;
+}
+
+export function removeRecord(plugin: string, id: AttachmentId): void {
+  rmSync(fileOf(plugin, id), { force: true });
+}
+
+// Records are written once, so a file that is known by its inode is not read again.
+const known = new Map<string, { readonly inode: number; readonly record: AttachmentRecord }>();
+
+/** Every record of the node; one that cannot be read is told to `log` and passed over. */
+export function listRecords(log: (line: string) => void): AttachmentRecord[] {
+  const names = namesIn(RECORDS_FOLDER);
+  for (const name of known.keys()) if (!names.has(name)) known.delete(name);
+  return [...names].flatMap((name) => {
+    const path = join(RECORDS_FOLDER, name);
+    try {
+      const { ino: inode } = statSync(path);
+      const seen = known.get(name);
+      if (seen?.inode === inode) return [seen.record];
+      const record = parseRecord(readFileSync(path, "utf8"), path);
+      known.set(name, { inode, record });
+      return [record];
+    } catch (e) {
+      if (!isNotFound(e)) log(`Cannot read ${path}: ${e instanceof Error ? e.message : String(e)}`);
+      return [];
+    }
+  });
+}
+
+function namesIn(folder: string): Set<string> {
+  try {
+    return new Set(readdirSync(folder).filter((name) => !name.startsWith(".")));
+  } catch (e) {
+    if (isNotFound(e)) return new Set();
+    throw e;
+  }
+}
+
+function parseRecord(text: string, path: string): AttachmentRecord {
+  const document = parseJsonObject(text, path);
+  const string = (key: string): string => stringField(document, key) ?? "";
+  return {
+    plugin: string("plugin"),
+    network: string("network"),
+    containerId: string("containerId"),
+    ifName: string("ifName"),
+    netns: string("netns"),
+    netnsInode: string("netnsInode"),
+    conf: readNetConf(objectField(document, "conf") ?? {}, CNI_VERSIONS),
+    result: parseResult(objectField(document, "result") ?? {}, "1.1.0"),
+  };
+}
+
+/** Whether the container's namespace is still there. */
+export function isLive({ netns, netnsInode }: Pick<AttachmentRecord, "netns" | "netnsInode">): boolean {
+  return netnsInode !== "" && inodeOf(netns) === netnsInode;
+}
+
+function inodeOf(path: string): string | undefined {
+  const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
+  return stat && `${stat.dev}:${stat.ino}`;
+}
