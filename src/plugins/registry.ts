@@ -3,6 +3,7 @@ import { flannel } from "./flannel/flannel.ts";
 import { hostLocal } from "./host-local/host-local.ts";
 import { loopback } from "./loopback.ts";
 import type { Plugin } from "./plugin.ts";
+import { portmap } from "./portmap/portmap.ts";
 
 /** The plugins that live here, by the name of their executable. */
 export const PLUGINS: ReadonlyMap<string, Plugin> = new Map([
@@ -10,4 +11,5 @@ export const PLUGINS: ReadonlyMap<string, Plugin> = new Map([
   ["bridge", bridge],
   ["host-local", hostLocal],
   ["loopback", loopback],
+  ["portmap", portmap],
 ]);

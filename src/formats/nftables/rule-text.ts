@@ -1,4 +1,5 @@
 import { formatPrefix, type Prefix } from "../netip/index.ts";
+import { NftFormatError } from "./errors.ts";
 import { checkName, type Datum, printDatum, quoteDevice } from "./names.ts";
 
 /** Text that was checked, or that a programmer wrote. A class, so that no string from elsewhere can pass for it. */
@@ -35,6 +36,18 @@ export function named(name: string): RuleText {
 /** The quoted name of a network device: rule`oifname ${device("eth1")}`. */
 export function device(name: string): RuleText {
   return RuleText.trusted(quoteDevice(name));
+}
+
+/** A match that a person wrote, e.g. `ip saddr != 192.0.2.0/24`: words of nft, and nothing that begins another command. */
+export function condition(text: string): RuleText {
+  if (!/^[\w.:/!=<>@{},+ -]+$/.test(text))
+    throw new NftFormatError("condition", text, "want words of nft: letters, digits and . : / ! = < > @ { } , + - _");
+  return RuleText.trusted(text);
+}
+
+/** Parts of one rule, one after another. */
+export function joined(parts: readonly RuleText[]): RuleText {
+  return RuleText.trusted(parts.join(" "));
 }
 
 function printPart(part: RulePart): string {

@@ -7,7 +7,7 @@ export function additionText(wanted: readonly NftRules[]): string {
   return printTransaction(wanted.flatMap(commandsOf));
 }
 
-function commandsOf({ table, shared, chains, rules }: NftRules): Command[] {
+function commandsOf({ table, shared, chains, rules, isFirst }: NftRules): Command[] {
   const add = (object: NftObject): Command => ({ verb: "add", object });
   const flush = (chain: string): Command => ({
     verb: "flush",
@@ -20,7 +20,7 @@ function commandsOf({ table, shared, chains, rules }: NftRules): Command[] {
     ...[...new Set(shared.rules.map(({ chain }) => chain))].map(flush),
     ...chains.map(({ name }) => flush(name)),
     ...shared.rules.map(add),
-    ...rules.map(add),
+    ...rules.map((object): Command => ({ verb: isFirst ? "insert" : "add", object })),
   ];
 }
 

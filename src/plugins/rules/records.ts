@@ -59,6 +59,17 @@ export function hasRecord(plugin: string, id: AttachmentId): boolean {
   return statSync(fileOf(plugin, id), { throwIfNoEntry: false }) !== undefined;
 }
 
+/** undefined when there is none, or none that can be read. */
+export function findRecord(plugin: string, id: AttachmentId): AttachmentRecord | undefined {
+  const path = fileOf(plugin, id);
+  try {
+    return parseRecord(readFileSync(path, "utf8"), path);
+  } catch (e) {
+    if (isNotFound(e)) return undefined;
+    throw e;
+  }
+}
+
 export function removeRecord(plugin: string, id: AttachmentId): void {
   rmSync(fileOf(plugin, id), { force: true });
 }

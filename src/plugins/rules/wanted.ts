@@ -26,6 +26,8 @@ export interface NftRules {
   /** Of this attachment alone. Its rules elsewhere have a comment that isOwn() knows. */
   readonly chains: readonly Chain[];
   readonly rules: readonly Rule[];
+  /** Before the rules that are there already. */
+  readonly isFirst?: boolean;
 }
 
 /** How rules are told from others' in one table. */
