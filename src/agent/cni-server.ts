@@ -3,7 +3,7 @@
 import { createServer, type Socket } from "node:net";
 import type { BaseLogger } from "pino";
 import { CNI_ERROR, CniError, formatError, toCniError } from "../formats/cni/index.ts";
-import { Host, type PluginReply, type PluginRequest, runPlugin } from "../plugins/index.ts";
+import { Host, type PluginReply, type PluginRequest, RuleKeeper, runPlugin } from "../plugins/index.ts";
 import { formatCniReply, parseCniRequest } from "./cni-request.ts";
 import type { Observer } from "./observer.ts";
 import { listenForRoot } from "./unix-socket.ts";
@@ -38,6 +38,8 @@ export async function startCniServer(options: CniServerOptions): Promise<AsyncDi
   server.maxConnections = MAX_CONNECTIONS;
   await listenForRoot(server, socketPath, "--cni-socket");
   host.removal.sweep(); // what an agent that was killed has put aside
+  const keeper = new RuleKeeper(host, { log: (level, line) => options.log?.[level](line) });
+  keeper.pass();
   // accept() failed, for want of descriptors: no reason for the whole agent to end.
   server.on("error", (error) => options.log?.error({ err: error, socketPath }, "cannot take a CNI call"));
   options.log?.info({ socketPath }, "serving CNI calls");
@@ -45,6 +47,7 @@ export async function startCniServer(options: CniServerOptions): Promise<AsyncDi
     async [Symbol.asyncDispose]() {
       server.close(); // which removes the socket too
       await calls.finished();
+      keeper[Symbol.dispose]();
       host[Symbol.dispose]();
     },
   };

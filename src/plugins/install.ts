@@ -55,7 +55,10 @@ function clientFor(socketPath: string, fallbackPath: string): Uint8Array | strin
 
 /** Flannel's own network configuration (its kube-flannel-cfg). */
 export function conflist(cniVersion: CniVersion): string {
-  const plugins = [{ type: "flannel", delegate: { hairpinMode: true, isDefaultGateway: true } }];
+  const plugins = [
+    { type: "flannel", delegate: { hairpinMode: true, isDefaultGateway: true } },
+    { type: "portmap", capabilities: { portMappings: true } },
+  ];
   return `${JSON.stringify({ name: "cbr0", cniVersion, plugins }, undefined, 2)}\n`;
 }
 

@@ -1,5 +1,6 @@
 import type { CniCall, CniCommand, Environment, JsonObject, NetConf, Result } from "../formats/cni/index.ts";
 import type { Host } from "./host.ts";
+import type { RuleMaker } from "./rules/wanted.ts";
 import type { UndoStack } from "./undo.ts";
 
 /** One call, checked: what every plugin is handed. */
@@ -22,4 +23,6 @@ export interface Plugin {
   readonly check: (call: Call) => Promise<void> | void;
   readonly status: (call: Call) => Promise<void> | void;
   readonly gc: (call: Call) => Promise<void> | void;
+  /** Of a plugin that makes netfilter rules. */
+  readonly rules?: RuleMaker;
 }

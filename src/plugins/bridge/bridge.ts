@@ -26,6 +26,8 @@ import { configurePod, createVeth, waitForAddresses, waitUntilUp } from "./pod-l
 import { BRIDGE_RULES, wantsRules } from "./rules.ts";
 
 export const bridge: Plugin = {
+  rules: BRIDGE_RULES.maker,
+
   async add(call: Call): Promise<Result> {
     const conf = readBridgeConf(call);
     using pod = openPod(call);

@@ -13,6 +13,8 @@ import { PORTMAP_RULES } from "./rules.ts";
 import { forgetStaleFlows } from "./stale-flows.ts";
 
 export const portmap: Plugin = {
+  rules: PORTMAP_RULES.maker,
+
   add(call: Call): Result {
     const result = requirePrevResult(call, "portmap");
     if (!hasMappings(call.conf)) return result;

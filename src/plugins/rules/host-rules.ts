@@ -1,7 +1,7 @@
 import { CNI_ERROR, CniError, toCniError } from "../../formats/cni/index.ts";
 import { Nft, NftError } from "../../kernel/index.ts";
-import { additionText, change, removalText, whatIsMissing } from "./nft-rules.ts";
-import { hasRecord, listRecords, removeRecord, writeRecord } from "./records.ts";
+import { additionText, change, type Marks, remembered, removalText, whatIsMissing } from "./nft-rules.ts";
+import { hasRecord, listRecords, removeRecord, retireRecord, writeRecord } from "./records.ts";
 import type { Attachment, AttachmentId, RuleMaker, RuleTraces, WantedRules } from "./wanted.ts";
 
 /** Which plugin's rules of which attachment. */
@@ -37,6 +37,7 @@ export class HostRules implements Disposable {
 
   /** Content when there is nothing. */
   remove({ plugin, maker }: RuleOwner, id: AttachmentId): void {
+    retireRecord(plugin, id);
     this.removeTraces(maker.traces(id));
     removeRecord(plugin, id);
   }
@@ -68,17 +69,19 @@ export class HostRules implements Disposable {
       );
   }
 
-  missing(maker: RuleMaker, attachment: Attachment): string | undefined {
-    const wanted = maker.wanted(attachment);
-    return whatIsMissing(this.nft, wanted.nft, maker.traces(attachment).nft);
+  missing(maker: RuleMaker, attachment: Attachment, marks: Marks = remembered(this.nft)): string | undefined {
+    return whatIsMissing(marks, maker.wanted(attachment).nft, maker.traces(attachment).nft);
   }
 
-  /** Makes again what is missing; returns whether something was. */
-  ensure(maker: RuleMaker, attachment: Attachment): boolean {
-    if (this.missing(maker, attachment) === undefined) return false;
-    const [{ nft: wanted }, { nft: traces }] = [maker.wanted(attachment), maker.traces(attachment)];
-    change(this.nft, () => removalText(this.nft, traces) + additionText(wanted));
-    return true;
+  /** Makes again what is missing, in one transaction. Returns whose rules those were. */
+  ensure<T extends Attachment>(wanted: readonly (readonly [RuleMaker, T])[]): T[] {
+    if (wanted.length === 0) return [];
+    const marks = remembered(this.nft);
+    const lacking = wanted.filter(([maker, attachment]) => this.missing(maker, attachment, marks) !== undefined);
+    const rules = lacking.flatMap(([maker, attachment]) => maker.wanted(attachment).nft);
+    const traces = lacking.flatMap(([maker, attachment]) => maker.traces(attachment).nft);
+    change(this.nft, () => removalText(this.nft, traces) + additionText(rules));
+    return lacking.map(([, attachment]) => attachment);
   }
 
   /** For GC: everything of `network` that none of `valid` wants. Goes on when one cannot be removed, and says so at the end. */

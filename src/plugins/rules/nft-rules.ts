@@ -1,4 +1,11 @@
-import { type Command, type NftObject, printTransaction, type Rule } from "../../formats/nftables/index.ts";
+import type { RuleMark } from "../../formats/netlink/index.ts";
+import {
+  type Command,
+  type Family,
+  type NftObject,
+  printTransaction,
+  type Rule,
+} from "../../formats/nftables/index.ts";
 import { isNotFound, type Nft } from "../../kernel/index.ts";
 import type { NftRules, NftTrace } from "./wanted.ts";
 
@@ -26,34 +33,60 @@ function commandsOf({ table, shared, chains, rules, isFirst }: NftRules): Comman
 
 /** The text that deletes what `traces` find now; "" when that is nothing. */
 export function removalText(nft: Nft, traces: readonly NftTrace[]): string {
-  return printTransaction(
-    traces.flatMap(({ family, table, isOwn, isOwnChain = () => false }) => {
-      const marks = nft.ruleMarks(family, table);
-      const own = marks.filter((mark) => isOwn(mark) && !isOwnChain(mark.chain));
-      const chains = [...new Set(marks.map(({ chain }) => chain))].filter(isOwnChain);
-      const chain = (verb: "flush" | "delete", name: string): Command => ({
-        verb,
-        object: { kind: "chain", family, table, name },
-      });
-      return [
-        ...own.map(
-          ({ chain, handle }): Command => ({
-            verb: "delete",
-            object: { kind: "rule-handle", family, table, chain, handle },
-          }),
-        ),
-        // A chain may not be deleted while another of them jumps there.
-        ...chains.map((name) => chain("flush", name)),
-        ...chains.map((name) => chain("delete", name)),
-      ];
-    }),
-  );
+  const byTable = new Map<string, NftTrace[]>();
+  for (const trace of traces) {
+    const key = `${trace.family} ${trace.table}`;
+    byTable.set(key, [...(byTable.get(key) ?? []), trace]);
+  }
+  return printTransaction([...byTable.values()].flatMap((ofTable) => removalOf(nft, ofTable)));
+}
+
+function removalOf(nft: Nft, traces: readonly NftTrace[]): Command[] {
+  const [first] = traces;
+  if (!first) return [];
+  const { family, table } = first;
+  const isOwnChain = (chain: string): boolean => traces.some((trace) => trace.isOwnChain?.(chain));
+  const marks = nft.ruleMarks(family, table);
+  const own = marks.filter((mark) => traces.some(({ isOwn }) => isOwn(mark)) && !isOwnChain(mark.chain));
+  const chains = [...new Set(marks.map(({ chain }) => chain))].filter(isOwnChain);
+  const chain = (verb: "flush" | "delete", name: string): Command => ({
+    verb,
+    object: { kind: "chain", family, table, name },
+  });
+  return [
+    ...own.map(
+      ({ chain, handle }): Command => ({
+        verb: "delete",
+        object: { kind: "rule-handle", family, table, chain, handle },
+      }),
+    ),
+    // A chain may not be deleted while another of them jumps there.
+    ...chains.map((name) => chain("flush", name)),
+    ...chains.map((name) => chain("delete", name)),
+  ];
+}
+
+/** The rules of a table: Nft.ruleMarks(), or what it gave a moment ago. */
+export type Marks = (family: Family, table: string) => readonly RuleMark[];
+
+export function remembered(nft: Nft): Marks {
+  const tables = new Map<string, readonly RuleMark[]>();
+  return (family, table) => {
+    const key = `${family} ${table}`;
+    const marks = tables.get(key) ?? nft.ruleMarks(family, table);
+    tables.set(key, marks);
+    return marks;
+  };
 }
 
 /** What of `wanted` is not there, in words; undefined when all is. */
-export function whatIsMissing(nft: Nft, wanted: readonly NftRules[], traces: readonly NftTrace[]): string | undefined {
+export function whatIsMissing(
+  marksOf: Marks,
+  wanted: readonly NftRules[],
+  traces: readonly NftTrace[],
+): string | undefined {
   for (const { table, shared, rules } of wanted) {
-    const marks = nft.ruleMarks(table.family, table.name);
+    const marks = marksOf(table.family, table.name);
     const trace = traces.find((each) => each.family === table.family && each.table === table.name);
     const count = (chain: string, isCounted: (comment: string | undefined) => boolean): number =>
       marks.filter((mark) => mark.chain === chain && isCounted(mark.comment)).length;

@@ -26,8 +26,17 @@ export interface AttachmentRecord extends Attachment {
 }
 
 /** Names are of the specification's character set, an interface's has no colon. */
-function fileOf(plugin: string, { network, containerId, ifName }: AttachmentId): string {
-  return join(RECORDS_FOLDER, [plugin, network, containerId, ifName].join(":"));
+function nameOf(plugin: string, { network, containerId, ifName }: AttachmentId): string {
+  return [plugin, network, containerId, ifName].join(":");
+}
+
+function fileOf(plugin: string, id: AttachmentId): string {
+  return join(RECORDS_FOLDER, nameOf(plugin, id));
+}
+
+/** While DEL is at it: the rules are wanted by nobody any more, but may still be there. */
+function retiredFileOf(plugin: string, id: AttachmentId): string {
+  return join(RECORDS_FOLDER, `.${nameOf(plugin, id)}`);
 }
 
 export function writeRecord(plugin: string, attachment: Attachment): void {
@@ -56,22 +65,33 @@ export function writeRecord(plugin: string, attachment: Attachment): void {
 }
 
 export function hasRecord(plugin: string, id: AttachmentId): boolean {
-  return statSync(fileOf(plugin, id), { throwIfNoEntry: false }) !== undefined;
+  const isThere = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined;
+  return isThere(fileOf(plugin, id)) || isThere(retiredFileOf(plugin, id));
 }
 
-/** undefined when there is none, or none that can be read. */
-export function findRecord(plugin: string, id: AttachmentId): AttachmentRecord | undefined {
-  const path = fileOf(plugin, id);
+/** From now on nobody makes its rules again. */
+export function retireRecord(plugin: string, id: AttachmentId): void {
   try {
-    return parseRecord(readFileSync(path, "utf8"), path);
+    renameSync(fileOf(plugin, id), retiredFileOf(plugin, id));
   } catch (e) {
-    if (isNotFound(e)) return undefined;
-    throw e;
+    if (!isNotFound(e)) throw e;
   }
+}
+
+/** undefined when there is none. @throws {CniError} when it cannot be read */
+export function findRecord(plugin: string, id: AttachmentId): AttachmentRecord | undefined {
+  for (const path of [fileOf(plugin, id), retiredFileOf(plugin, id)])
+    try {
+      return parseRecord(readFileSync(path, "utf8"), path);
+    } catch (e) {
+      if (!isNotFound(e)) throw e;
+    }
+  return undefined;
 }
 
 export function removeRecord(plugin: string, id: AttachmentId): void {
   rmSync(fileOf(plugin, id), { force: true });
+  rmSync(retiredFileOf(plugin, id), { force: true });
 }
 
 // Records are written once, so a file that is known by its inode is not read again.
