@@ -269,13 +269,17 @@ test("installCni() writes executables, the fallback and Flannel's configuration,
     "host-local",
     "loopback",
     "podpath-cni",
+    "portmap",
   ]);
   assert.equal(statSync(node.path("bin/flannel")).mode & 0o777, 0o755);
   const conf = JSON.parse(readFileSync(node.path("net.d/10-flannel.conflist"), "utf8"));
   assert.deepEqual(conf, {
     name: "cbr0",
     cniVersion: "1.0.0",
-    plugins: [{ type: "flannel", delegate: { hairpinMode: true, isDefaultGateway: true } }],
+    plugins: [
+      { type: "flannel", delegate: { hairpinMode: true, isDefaultGateway: true } },
+      { type: "portmap", capabilities: { portMappings: true } },
+    ],
   });
   writeFileSync(node.path("bin/flannel"), "old");
   installCni({ binDir: node.path("bin"), socketPath: socketOf(node) });

@@ -1,16 +1,10 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import type { JsonObject } from "../../formats/cni/index.ts";
 import { parseMac } from "../../formats/netip/index.ts";
 import { setLink } from "../../formats/netlink/index.ts";
 import { type FakeNode, failsWith, netnsTest, ok } from "../testing/fake-node.ts";
-
-function nft(...command: string[]): string {
-  const { status, stdout, stderr } = spawnSync("nft", [...command], { encoding: "utf8" });
-  assert.equal(status, 0, stderr);
-  return stdout;
-}
+import { nft, ping } from "../testing/traffic.ts";
 
 const records = (): string[] => (existsSync("/run/podpath/cni") ? readdirSync("/run/podpath/cni").sort() : []);
 
@@ -102,11 +96,9 @@ netnsTest("macspoofchk: the reference's chains; frames with another MAC do not l
 `,
   );
   ok(await node.call("CHECK", "p1", { ...conf, prevResult }));
-  const ping = (): number | null =>
-    spawnSync("nsenter", [`--net=${node.path("netns/p1")}`, "busybox", "ping", "-c1", "-W1", "10.244.1.1"]).status;
-  assert.equal(ping(), 0);
+  assert.ok(ping(node.path("netns/p1"), "10.244.1.1"));
   node.inPod("p1", (pod) => pod.execute(setLink({ name: "eth0", address: parseMac("02:00:00:00:00:99") })));
-  assert.notEqual(ping(), 0);
+  assert.ok(!ping(node.path("netns/p1"), "10.244.1.1"));
   ok(await node.call("DEL", "p1", conf));
   assert.equal(
     nft("list", "ruleset"),

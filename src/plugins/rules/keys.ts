@@ -6,20 +6,6 @@ function sha512(text: string): string {
   return createHash("sha512").update(text).digest("hex");
 }
 
-/** 28 characters are what iptables takes for a chain's name. */
-const CHAIN_NAME_MAX = 28;
-
-/** `CNI-0bb6a424babc4d14754a3300`; with the prefix `DN-` portmap's. */
-export function iptablesChain({ network, containerId }: AttachmentId, prefix = ""): string {
-  return `CNI-${prefix}${sha512(network + containerId)}`.slice(0, CHAIN_NAME_MAX);
-}
-
-/** Bandwidth's ifb: 15 characters are IFNAMSIZ. */
-export function hashedDeviceName(prefix: string, { network, containerId, ifName }: AttachmentId, salt: string): string {
-  void ifName;
-  return `${prefix}${sha512(network + containerId + salt)}`.slice(0, 15);
-}
-
 function hash16(text: string): string {
   return sha512(text).slice(0, 16);
 }

@@ -39,6 +39,11 @@ export async function expectAnswer(
   assert.equal(last, word, `${address}:${port} from ${netns ?? "the host"}`);
 }
 
+/** Whether `address` answers an ICMP echo from `netns` within a second. */
+export function ping(netns: string | undefined, address: string): boolean {
+  return spawnSync(...inNetns(netns, ["ping", "-c1", "-W1", address]), { stdio: "ignore" }).status === 0;
+}
+
 export function nft(...command: string[]): string {
   const { status, stdout, stderr } = spawnSync("nft", command, { encoding: "utf8" });
   assert.equal(status, 0, stderr);
