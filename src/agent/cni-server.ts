@@ -79,14 +79,7 @@ class Calls {
     const start = performance.now();
     try {
       const request = parseCniRequest(await this.#receive(socket));
-      const reply = await this.#inOrder(request, () => runPlugin(request, this.#host));
-      this.#tell(request, reply, performance.now() - start);
-      if ((await deliver(socket, reply)) || reply.exitCode !== 0 || request.env.CNI_COMMAND !== "ADD") return;
-      // Nobody knows of this attachment: it would stay until somebody DELs a container he believes was never added.
-      this.#options.log?.warn(fieldsOf(request), "the client went away before the result of its ADD: undoing it");
-      const env = { ...request.env, CNI_COMMAND: "DEL" };
-      const undone = await this.#inOrder(request, () => runPlugin({ ...request, env }, this.#host));
-      if (undone.exitCode !== 0) this.#options.log?.error(fieldsOf(request), undone.stdout);
+      await this.#inOrder(request, () => this.#answer(socket, request, start));
     } catch (e) {
       const error = toCniError(e);
       this.#options.log?.warn({ code: error.code }, error.message);
@@ -94,6 +87,17 @@ class Calls {
     } finally {
       socket.destroy();
     }
+  }
+
+  async #answer(socket: Socket, request: PluginRequest, start: number): Promise<void> {
+    const reply = await runPlugin(request, this.#host);
+    this.#tell(request, reply, performance.now() - start);
+    if ((await deliver(socket, reply)) || reply.exitCode !== 0 || request.env.CNI_COMMAND !== "ADD") return;
+    // Nobody knows of this attachment: it would stay until somebody DELs a container he believes was never added. And it
+    // goes before the container's next call, which may be the ADD of a runtime that tries again.
+    this.#options.log?.warn(fieldsOf(request), "the client went away before the result of its ADD: undoing it");
+    const undone = await runPlugin({ ...request, env: { ...request.env, CNI_COMMAND: "DEL" } }, this.#host);
+    if (undone.exitCode !== 0) this.#options.log?.error(fieldsOf(request), undone.stdout);
   }
 
   #receive(socket: Socket): Promise<Buffer> {
@@ -119,15 +123,16 @@ class Calls {
     });
   }
 
-  async #inOrder(request: PluginRequest, run: () => Promise<PluginReply>): Promise<PluginReply> {
+  /** After the container's earlier calls. @param run must not reject */
+  async #inOrder(request: PluginRequest, run: () => Promise<void>): Promise<void> {
     const container = request.env.CNI_CONTAINERID ?? "";
     const before = this.#last.get(container);
-    const reply = before === undefined ? run() : before.then(run); // runPlugin never rejects
-    this.#last.set(container, reply);
+    const done = before === undefined ? run() : before.then(run);
+    this.#last.set(container, done);
     try {
-      return await reply;
+      await done;
     } finally {
-      if (this.#last.get(container) === reply) this.#last.delete(container);
+      if (this.#last.get(container) === done) this.#last.delete(container);
     }
   }
 
