@@ -26,6 +26,7 @@ const PROGRAMS = {
     ["setpriv", "util-linux", "tests without root"],
     ["qemu-aarch64-static", "qemu-user-static", "runs the CNI client made for aarch64"],
     ["/usr/lib/cni/bridge", "containernetworking-plugins", "the reference CNI plugins"],
+    ["strace", "strace", "kills a CNI call at each of its steps"],
     ["containerd", "containerd", "a container runtime that runs our CNI plugins"],
     ["runc", "runc", "another, by its hooks"],
     ["podman", "podman", "another"],

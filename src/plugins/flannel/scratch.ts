@@ -9,7 +9,7 @@ export const DEFAULT_DATA_DIR = "/var/lib/cni/flannel";
 /** Appears whole or not at all: a half-written one would make DEL a no-op, and leak the address. */
 export function writeScratch(dataDir: string, containerId: string, text: string): void {
   const path = join(dataDir, containerId);
-  const temporary = join(dataDir, `.${containerId}.new`);
+  const temporary = temporaryOf(dataDir, containerId);
   try {
     // No fsync: what a power failure loses is the pod's too, and DEL without this file finds the address all the same.
     inDirectory(dataDir, 0o700, () => writeFileSync(temporary, text, { mode: 0o600 }));
@@ -34,16 +34,23 @@ export function readScratch(dataDir: string, containerId: string, log: (line: st
   }
 }
 
+/** With what a crash may have left beside it. */
 export function removeScratch(dataDir: string, containerId: string): void {
   rmSync(join(dataDir, containerId), { force: true });
+  rmSync(temporaryOf(dataDir, containerId), { force: true });
 }
 
-/** The containers that have one. */
+/** The containers that have one, or the beginnings of one. */
 export function listScratch(dataDir: string): string[] {
   try {
-    return readdirSync(dataDir).filter((name) => !name.startsWith("."));
+    return [...new Set(readdirSync(dataDir).map((name) => /^\.(.+)\.new$/.exec(name)?.[1] ?? name))];
   } catch (e) {
     if (isNotFound(e)) return [];
     throw e;
   }
+}
+
+/** No container's ID starts with a dot (CNI specification, parameters). */
+function temporaryOf(dataDir: string, containerId: string): string {
+  return join(dataDir, `.${containerId}.new`);
 }

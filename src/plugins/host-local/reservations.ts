@@ -178,6 +178,8 @@ export class Reservations implements Disposable {
     const names = new Set(readdirSync(this.#path));
     for (const ip of contents.keys()) if (!names.has(ip)) contents.delete(ip);
     for (const name of names) {
+      // Ours, and who held the lock while it was there is dead: or it would not be there.
+      if (/^\..+\.new$/.test(name)) unlinkSync(join(this.#path, name));
       if (contents.has(name as IpAddress) || !/^[0-9a-f][0-9a-f.:]+$/.test(name)) continue;
       try {
         contents.set(parseIp(name), readFileSync(join(this.#path, name), "utf8").trim());
