@@ -1,10 +1,11 @@
 // Brings a lab up, measures in it, takes it down, prints. `npm run bench` sets up first and then runs this.
 import { AIM, measureCni, requireReference } from "./cni.mjs";
+import { cniText } from "./cni-report.mjs";
 import { measureDatapath, requireIperf } from "./datapath.mjs";
 import { Lab } from "./lab.mjs";
 import { describeMachine, stealMeter } from "./machine.mjs";
 import { parseOptions, USAGE } from "./options.mjs";
-import { cniText, datapathText, machineText } from "./report.mjs";
+import { datapathText, machineText } from "./report.mjs";
 
 const options = parseOptions(process.argv.slice(2));
 if (options.help) console.log(USAGE);

@@ -47,47 +47,6 @@ function figureText({ median, unit, p50 }) {
   return `${Math.round(median).toLocaleString("en")}${unit}, ${p50.toFixed(1)} µs`;
 }
 
-/**
- * @param {Awaited<ReturnType<typeof import("./cni.mjs").measureCni>>} result
- * @param {typeof import("./cni.mjs").AIM} aim
- */
-export function cniText({ count, calls, ours, reference }, aim) {
-  const labels = { ADD: "ADD", DEL: "DEL", VERSION: "VERSION (no kernel work)", floor: "/bin/true (the floor)" };
-  const figure = ({ p50, p99 }) => `${p50.toFixed(2)} (${p99.toFixed(2)})`;
-  const row = (name, ...cells) =>
-    `  ${name.padEnd(NAME_WIDTH)}${cells.map((cell) => cell.padEnd(WIDTH)).join("")}`.trimEnd();
-  const { ADD } = calls;
-  return [
-    `cni: ${count} calls each, one after the other, podpath and reference in turns; ms of wall time, p50 (p99)`,
-    "",
-    row("", "podpath / reference", "podpath", "reference"),
-    ...Object.entries(labels).map(([name, label]) => {
-      const call = calls[name];
-      const ratio = `${call.ratio.toFixed(2)} [${call.low.toFixed(2)}, ${call.high.toFixed(2)}]`;
-      return row(label, ratio, figure(call.ours), figure(call.reference));
-    }),
-    "",
-    `  Aims: ADD at most ${aim.addMilliseconds} ms: ${verdict(ADD.ours.p50, aim.addMilliseconds)}; at most ${aim.shareOfReference} of the reference: ${verdict(ADD.ratio, aim.shareOfReference)}.`,
-    `  podpath: ${ours.chain}; the client, ${ours.bytes} bytes, asks the agent of ${ours.node}.`,
-    `  reference: ${reference.chain} of ${reference.pluginDir}, in ${reference.node}.`,
-    ...(reference.plugin === "flannel" ? [] : withoutFlannel(calls, reference)),
-    "  Every figure includes starting the process, by posix_spawn from the same small harness; /bin/true is that alone.",
-    "  DEL: until the reply; podpath may take devices away after it, which is waited for between the calls.",
-  ].join("\n");
-}
-
-function verdict(value, limit) {
-  return `${value.toFixed(2)}, ${value <= limit ? "met" : "MISSED"}`;
-}
-
-function withoutFlannel({ ADD, VERSION }, { pluginDir }) {
-  const chain = ADD.reference.p50 + VERSION.reference.p50;
-  return [
-    `  There is no flannel in ${pluginDir}: bridge gets what it would delegate, which spares the reference one Go program.`,
-    `  With it (VERSION is the cost of one that does nothing) about ${chain.toFixed(1)} ms, of which podpath's ADD is ${(ADD.ours.p50 / chain).toFixed(2)}.`,
-  ];
-}
-
 /** @param {ReturnType<typeof import("./machine.mjs").describeMachine>} machine @param {number} steal */
 export function machineText(machine, steal) {
   return [

@@ -5,7 +5,7 @@ import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 /** No question takes that long, unless something hangs. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 
 /** A worker, or what was asked of it, failed. */
 export class WorkerError extends Error {
