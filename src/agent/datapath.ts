@@ -12,7 +12,7 @@ import type { PeerSet } from "./peer-set.ts";
 import { Retries } from "./retries.ts";
 import type { Drift } from "./status/drift.ts";
 import { surveyDatapath } from "./status/survey.ts";
-import { type Interest, mayMatter } from "./triggers.ts";
+import { type Interest, isOfInterest, mayMatter } from "./triggers.ts";
 
 /** The whole of the node, as opposed to one of its peers, in retries and failures. */
 const NODE = "this node";
@@ -149,6 +149,11 @@ export class Datapath {
       if (!this.#conflicts.some((old) => old.of === of && old.why === why)) log.warn({}, `cannot reach ${of}: ${why}`);
     this.#conflicts = conflicts;
     return kinds;
+  }
+
+  /** Whether anything that is announced of this link may matter. */
+  concerns(link: { readonly name: string; readonly index: number }): boolean {
+    return isOfInterest(link, this.#interest());
   }
 
   /** How soon to look after an event, or undefined when it says nothing of ours. */

@@ -115,7 +115,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
         if (delay !== undefined) loop.trigger(delay);
       },
       () => loop.trigger(datapath.eventDelayMs),
-      { families: familiesOf(network) },
+      { families: familiesOf(network), links: (link) => datapath.concerns(link) },
     ),
   );
   feed.listen((now) => {

@@ -12,6 +12,14 @@ export interface Interest {
   readonly ranges: readonly Prefix[];
 }
 
+/** Whether the datapath stands on this link, or consists of it. */
+export function isOfInterest(
+  { name, index }: { readonly name: string; readonly index: number },
+  of: Interest,
+): boolean {
+  return of.names.includes(name) || of.indexes.has(index);
+}
+
 /**
  * Whether the datapath may be another after this event, so that it is worth a look. Pods come and go on the same
  * node and talk to their neighbours; none of that is.
@@ -19,7 +27,7 @@ export interface Interest {
 export function mayMatter(event: RtnlEvent, interest: Interest): boolean {
   switch (event.of) {
     case "link":
-      return interest.names.includes(event.link.name) || interest.indexes.has(event.link.index);
+      return isOfInterest(event.link, interest);
     case "address":
       return interest.indexes.has(event.address.index);
     case "neighbour":

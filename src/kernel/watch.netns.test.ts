@@ -38,6 +38,26 @@ const is =
     entry !== "resync" && entry.of === of && entry.change === change;
 
 describe("watchRtnl()", { skip }, () => {
+  test("tells of some links alone when asked to, and of everything else all the same", async () => {
+    using ns = createUnnamedNetNs();
+    using rtnl = Rtnl.open(ns);
+    using watch = watching(ns, { links: ({ name, index }) => name === "wanted" || index === 30 });
+    const make = (name: string, index: number): void =>
+      rtnl.execute(nl.newLink({ name, index, kind: { kind: "bridge" } }));
+    make("other", 20);
+    make("wanted", 21);
+    make("thirty", 30);
+    rtnl.execute(nl.deleteLink({ name: "other" }));
+    rtnl.execute(nl.deleteLink({ name: "wanted" }));
+    rtnl.execute(nl.newAddress({ index: 30, prefix: parsePrefix("10.1.0.1/24") }));
+    const names = new Set<string>();
+    await watch.next((entry) => {
+      if (entry !== "resync" && entry.of === "link") names.add(`${entry.change} ${entry.link.name}`);
+      return is("address", "new")(entry);
+    });
+    assert.deepEqual([...names], ["new wanted", "new thirty", "delete wanted"]);
+  });
+
   test("tells of one family's addresses and routes alone when asked to", async () => {
     using ns = createUnnamedNetNs();
     using rtnl = Rtnl.open(ns);

@@ -1,5 +1,17 @@
 import type { IpFamily } from "../formats/netip/index.ts";
-import { DecodeError, decodeEvent, decodeMessages, RTNLGRP, type RtnlEvent } from "../formats/netlink/index.ts";
+import {
+  AF_UNSPEC,
+  DecodeError,
+  decodeEvent,
+  decodeLinkHead,
+  decodeMessages,
+  type Link,
+  type Message,
+  RTM_DELLINK,
+  RTM_NEWLINK,
+  RTNLGRP,
+  type RtnlEvent,
+} from "../formats/netlink/index.ts";
 import { SyscallError } from "./errors.ts";
 import { NETLINK_ADD_MEMBERSHIP, NETLINK_ROUTE, NetlinkSocket } from "./netlink.ts";
 import type { NetNs } from "./netns.ts";
@@ -10,6 +22,8 @@ export type { RtnlEvent };
 export interface WatchRtnlOptions {
   /** What to hear of; without it, of everything. */
   readonly of?: readonly RtnlEvent["of"][];
+  /** Of which links to hear; without it, of all. A node with pods announces ten changes of links for each that comes. */
+  readonly links?: (link: Pick<Link, "index" | "name">) => boolean;
   /** Of which addresses and routes to hear; without it, of both. The kernel announces all else without distinction. */
   readonly families?: readonly IpFamily[];
   /** How much may queue while the event loop is busy. */
@@ -33,6 +47,8 @@ export function watchRtnl(
 ): Disposable {
   const wanted = new Set(options.of ?? EVERYTHING);
   const families = options.families ?? ([4, 6] as const);
+  const { links } = options;
+  const isWanted = (message: Message): boolean => !links || !isLink(message) || links(decodeLinkHead(message));
   const socket = NetlinkSocket.open(NETLINK_ROUTE, ns, (opened) => {
     opened.setReceiveBuffer(options.receiveBufferBytes ?? 4 * 1024 * 1024);
     for (const group of new Set([...wanted].flatMap((of) => families.map((family) => RTNLGRP[of][family]))))
@@ -45,7 +61,7 @@ export function watchRtnl(
   };
   const read = (): void => {
     for (let i = 0; i < DATAGRAMS_A_TURN && socket.fd >= 0; i++) {
-      const events = receiveEvents(socket);
+      const events = receiveEvents(socket, isWanted);
       if (events === undefined) return;
       if (events === "lost") {
         lost();
@@ -64,14 +80,21 @@ export function watchRtnl(
 }
 
 /** The events of the next datagram; undefined when none is queued. What cannot be read is as good as lost. */
-function receiveEvents(socket: NetlinkSocket): RtnlEvent[] | undefined | "lost" {
+function receiveEvents(
+  socket: NetlinkSocket,
+  isWanted: (message: Message) => boolean,
+): RtnlEvent[] | undefined | "lost" {
   try {
     const datagram = socket.receive();
-    return datagram && decodeMessages(datagram).flatMap((message) => decodeEvent(message) ?? []);
+    return datagram && decodeMessages(datagram).flatMap((message) => (isWanted(message) && decodeEvent(message)) || []);
   } catch (error) {
     if (error instanceof SyscallError || error instanceof DecodeError) return "lost";
     throw error;
   }
+}
+
+function isLink({ type, payload }: Message): boolean {
+  return (type === RTM_NEWLINK || type === RTM_DELLINK) && payload[0] === AF_UNSPEC;
 }
 
 /**

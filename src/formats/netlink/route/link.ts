@@ -228,6 +228,13 @@ export function decodeLink(message: Message, options: { readonly stats?: boolean
   };
 }
 
+/** Which link a notification is about, for whoever may not want the rest. @throws {DecodeError} */
+export function decodeLinkHead(message: Message): Pick<Link, "index" | "name"> {
+  const view = fixedHeader(message.payload, IFINFOMSG_LENGTH, "ifinfomsg");
+  const name = new Attributes(message.payload, "ifinfomsg", IFINFOMSG_LENGTH).text(c.IFLA_IFNAME) ?? "";
+  return { index: view.getInt32(4, true), name };
+}
+
 function readKind(info: Attributes): LinkKind | undefined {
   const kind = info.text(c.IFLA_INFO_KIND);
   if (kind === undefined) return undefined;
