@@ -24,12 +24,19 @@ const PROGRAMS = {
     ["conntrack", "conntrack", "the peer our connection tracking is compared with"],
     ["busybox", "busybox-static", "ping"],
     ["setpriv", "util-linux", "tests without root"],
+    ["promtool", "prometheus", "checks our metrics"],
+    ["faketime", "faketime", "clocks that jump"],
     ["qemu-aarch64-static", "qemu-user-static", "runs the CNI client made for aarch64"],
     ["/usr/lib/cni/bridge", "containernetworking-plugins", "the reference CNI plugins"],
     ["strace", "strace", "kills a CNI call at each of its steps"],
     ["containerd", "containerd", "a container runtime that runs our CNI plugins"],
     ["runc", "runc", "another, by its hooks"],
     ["podman", "podman", "another"],
+  ],
+  soak: [
+    ["nft", "nftables", "rules (libnftables)"],
+    ["ip", "iproute2", "does the harm"],
+    ["faketime", "faketime", "clocks that jump"],
   ],
   bench: [
     ["nft", "nftables", "rules (libnftables)"],
@@ -38,7 +45,7 @@ const PROGRAMS = {
   ],
 };
 
-/** @param {"run" | "test" | "bench"} purpose @returns {number} 0, or the exit code of what failed */
+/** @param {"run" | "test" | "soak" | "bench"} purpose @returns {number} 0, or the exit code of what failed */
 export function setUp(purpose) {
   requireNode();
   const steps = [installDependencies, () => installPackages(PROGRAMS[purpose]), build];

@@ -21,3 +21,8 @@ export function supervisorProgram(): string {
 export function scenarioRunner(): string[] {
   return [process.execPath, beside("lab-scenario-runner.js")];
 }
+
+/** The beginning of the command line that runs the soak inside the lab. */
+export function soakRunner(): string[] {
+  return [process.execPath, beside("lab-soak-runner.js")];
+}

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { addControlCommands } from "./lab-control.ts";
 import { addExecCommands } from "./lab-exec.ts";
 import { addScenariosCommand } from "./lab-scenarios.ts";
+import { addSoakCommand } from "./lab-soak.ts";
 import { addStartCommand } from "./lab-start.ts";
 import { addUpCommands } from "./lab-up.ts";
 
@@ -12,6 +13,7 @@ export function labCommand(): Command {
     .enablePositionalOptions();
   addUpCommands(lab);
   addScenariosCommand(lab);
+  addSoakCommand(lab);
   addStartCommand(lab);
   addControlCommands(lab);
   addExecCommands(lab);

@@ -22,7 +22,12 @@ export interface Agent {
   readonly ready: Promise<void>;
 }
 
-export function startAgent(node: LabNode, dir: StateDir, { podpath }: LabPrograms): Agent {
+export function startAgent(
+  node: LabNode,
+  dir: StateDir,
+  { podpath }: LabPrograms,
+  env: Readonly<Record<string, string>> = {},
+): Agent {
   const { plan, anchor } = node;
   const logFile = join(dir.logs, `agent-${plan.name}.log`);
   let subnet: string | undefined;
@@ -30,6 +35,7 @@ export function startAgent(node: LabNode, dir: StateDir, { podpath }: LabProgram
   const daemon = new Daemon({
     name: `agent/${plan.name}`,
     nodePid: anchor.pid,
+    env,
     argv: [
       ...[...podpath, "agent", "--etcd-endpoints", STORE_ENDPOINT, "--etcd-prefix", STORE_PREFIX],
       ...["--iface", "eth0", "--ip-masq", "--node-name", plan.name, "--service-cidr", formatPrefix(SERVICE_CIDR)],

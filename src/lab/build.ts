@@ -57,7 +57,9 @@ export async function buildCluster(options: BuildOptions): Promise<Cluster> {
   const { store, storeDaemon } = await step(`store: ${storeKind}`, () => bringUpStore(storeKind, nodes, options));
   await store.put(`${STORE_PREFIX}/config`, NETWORK_CONFIG);
   const agents = await step("agents: leases", async () => {
-    const started = nodes.filter(({ plan }) => hasAgent(plan)).map((node) => startAgent(node, dir, programs));
+    const started = nodes
+      .filter(({ plan }) => hasAgent(plan))
+      .map((node) => startAgent(node, dir, programs, spec.daemonEnv));
     for (const { node } of started) if (node.plan.role === "node") installPlugins(node);
     await Promise.all(started.map(({ ready }) => ready));
     return started;
@@ -90,10 +92,10 @@ export async function buildCluster(options: BuildOptions): Promise<Cluster> {
   });
 }
 
-function bringUpStore(kind: StoreKind, nodes: readonly LabNode[], { dir, programs }: BuildOptions) {
+function bringUpStore(kind: StoreKind, nodes: readonly LabNode[], { spec, dir, programs }: BuildOptions) {
   const node = theNode(nodes, "store");
   const isUp = new AbortController();
-  const storeDaemon = startStore(kind, node, dir, programs, (how) =>
+  const storeDaemon = startStore(kind, node, { dir, programs, env: spec.daemonEnv ?? {} }, (how) =>
     isUp.abort(new LabError("start the store", { reason: lastLine(join(dir.logs, "store.log")) ?? how })),
   );
   return openStore(kind, dir, isUp.signal).then((store) => ({ store, storeDaemon }));

@@ -21,6 +21,8 @@ export interface DaemonSpec {
   readonly nodePid: number;
   readonly argv: readonly string[];
   readonly cwd?: string;
+  /** Besides what every process of the lab gets. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly logFile: string;
   /**
    * Called with each line it prints on stdout; true says that it is ready. stderr is the log. Without it, stdout is the
@@ -94,13 +96,13 @@ export class Daemon {
   }
 
   #start(): void {
-    const { nodePid, argv, logFile, isReadyLine, cwd } = this.#spec;
+    const { nodePid, argv, logFile, isReadyLine, cwd, env } = this.#spec;
     const log = openSync(logFile, "a", 0o600);
     const [program = "", ...args] = enterArgv(nodePid, ["mount", "net", "uts", "ipc"], argv);
     const working = cwd === undefined ? [] : [`--wd=${cwd}`];
     const child = spawn(program, [...working, ...args], {
       cwd: "/",
-      env: childEnvironment(),
+      env: childEnvironment(env),
       stdio: ["ignore", isReadyLine ? "pipe" : log, log],
     });
     closeSync(log);

@@ -7,6 +7,7 @@
  */
 import type { LabPrograms } from "./programs.ts";
 import type { FromRunner, ScenariosRequest } from "./scenarios/messages.ts";
+import type { FromSoak, SoakRequest } from "./soak/messages.ts";
 
 export { askControl, runningLabs, theLab } from "./control.ts";
 export { endLab } from "./end.ts";
@@ -19,6 +20,8 @@ export type * from "./messages.ts";
 export { childEnvironment, type LabPrograms } from "./programs.ts";
 export type { FromRunner, ScenarioResult, ScenariosRequest } from "./scenarios/messages.ts";
 export { startScenarios } from "./scenarios/start.ts";
+export type { FromSoak, SoakRequest, SoakResult } from "./soak/messages.ts";
+export { requireFaults, soakLab, startSoak } from "./soak/start.ts";
 export { stateDir, stateRoot } from "./state-dir.ts";
 export { formatLab, formatTable } from "./table.ts";
 export { MAX_NODES } from "./topology.ts";
@@ -33,4 +36,10 @@ export async function runSupervisor(path: string, rootless: boolean, programs: L
 export async function runScenarios(request: ScenariosRequest, say: (message: FromRunner) => void): Promise<void> {
   const runner = await import("./scenarios/runner.ts");
   await runner.runScenarios(request, say);
+}
+
+/** The soak's runner, inside the lab. */
+export async function runSoak(request: SoakRequest, say: (message: FromSoak) => void): Promise<void> {
+  const runner = await import("./soak/runner.ts");
+  await runner.runSoak(request, say);
 }

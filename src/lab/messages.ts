@@ -10,6 +10,8 @@ export interface LabSpec {
   /** Debian's etcd instead of the embedded store. */
   readonly etcd: boolean;
   readonly manifests: readonly ManifestFile[];
+  /** For the agents and the store, besides what every process gets. */
+  readonly daemonEnv?: Readonly<Record<string, string>>;
 }
 
 /** The three processes whose death, each alone, ends the lab; as the machine counts them. */

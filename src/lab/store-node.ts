@@ -22,8 +22,7 @@ const ETCD_SOCKET = "store.sock:0";
 export function startStore(
   kind: StoreKind,
   node: LabNode,
-  dir: StateDir,
-  programs: LabPrograms,
+  { dir, programs, env }: { dir: StateDir; programs: LabPrograms; env: Readonly<Record<string, string>> },
   onExit: (how: string) => void,
 ): Daemon {
   const dataDir = join(dir.data, kind);
@@ -32,6 +31,7 @@ export function startStore(
     name: "store",
     nodePid: node.anchor.pid,
     cwd: dir.path,
+    env,
     argv: kind === "etcd" ? etcdArgv(dataDir) : embeddedArgv(dataDir, dir, programs),
     logFile: join(dir.logs, "store.log"),
     onExit,

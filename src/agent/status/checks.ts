@@ -48,10 +48,8 @@ export function checkTables(of: string, nft: Nft, ruleset: string, tables: reado
         verdict: "drift",
         why: missing.map(({ family, table }) => `no table ${family} ${table}`).join(", "),
       };
-    using scratch = createUnnamedNetNs();
-    using model = Nft.open(scratch);
-    model.apply(ruleset);
-    const wrong = tables.filter((table) => listing(nft, table) !== listing(model, table));
+    const shall = listingsOf(ruleset, tables);
+    const wrong = tables.filter((table, i) => listing(nft, table) !== shall[i]);
     if (wrong.length === 0) return { of, verdict: "ok" };
     return {
       of,
@@ -61,6 +59,23 @@ export function checkTables(of: string, nft: Nft, ruleset: string, tables: reado
   } catch (error) {
     return { of, verdict: "unknown", why: messageOf(error) };
   }
+}
+
+/** The last few, for who looks again and again: a namespace costs the kernel more than all the rest of a look. */
+const known = new Map<string, readonly (string | undefined)[]>();
+const KNOWN_MAX = 16;
+
+function listingsOf(ruleset: string, tables: readonly NftTable[]): readonly (string | undefined)[] {
+  let listings = known.get(ruleset);
+  if (!listings) {
+    using scratch = createUnnamedNetNs();
+    using model = Nft.open(scratch);
+    model.apply(ruleset);
+    listings = tables.map((table) => listing(model, table));
+    for (const [oldest] of known) if (known.size >= KNOWN_MAX) known.delete(oldest);
+    known.set(ruleset, listings);
+  }
+  return listings;
 }
 
 /** The table as text, without what counts up by itself; undefined when there is none. */

@@ -8,6 +8,8 @@ export interface ChannelOptions {
   readonly port: number;
   readonly timeoutMs: number;
   readonly onMessage: (message: string) => void;
+  /** A connection has ended, by whomever. */
+  readonly onClose?: () => void;
 }
 
 export interface Channel {
@@ -17,7 +19,7 @@ export interface Channel {
   close(): void;
 }
 
-export async function tcpChannel({ host, port, timeoutMs, onMessage }: ChannelOptions): Promise<Channel> {
+export async function tcpChannel({ host, port, timeoutMs, onMessage, onClose }: ChannelOptions): Promise<Channel> {
   const socket = connect({ host, port, noDelay: true });
   const signal = AbortSignal.timeout(timeoutMs);
   try {
@@ -34,6 +36,7 @@ export async function tcpChannel({ host, port, timeoutMs, onMessage }: ChannelOp
   });
   // A reset is what the missing answers tell of.
   socket.on("error", () => socket.destroy());
+  socket.on("close", () => onClose?.());
   return {
     local: `${socket.localAddress} port ${socket.localPort}`,
     send: (message) => void socket.write(message),

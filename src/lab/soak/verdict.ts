@@ -1,0 +1,37 @@
+// Which losses nobody may blame on a fault. Pure.
+import type { Loss } from "./messages.ts";
+
+/** Whose packets a fault may cost. */
+export interface Touched {
+  /** Every packet that crosses the fabric from or to one of these nodes. */
+  readonly nodes?: readonly string[];
+  /** Only what these two nodes send each other. */
+  readonly pairs?: readonly (readonly [string, string])[];
+}
+
+/** From the fault's beginning until all was right again, on CLOCK_MONOTONIC. */
+export interface Window extends Touched {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** A packet that was sent before may have been in a queue still, on a machine that is busy. */
+const IN_FLIGHT_MS = 1000;
+
+export function isTouched({ nodes = [], pairs = [] }: Touched, a: string, b: string): boolean {
+  if (a === b) return false;
+  return nodes.includes(a) || nodes.includes(b) || pairs.some(([x, y]) => (x === a && y === b) || (x === b && y === a));
+}
+
+/** The losses that no window explains. */
+export function unexplained(losses: readonly Loss[], windows: readonly Window[]): Loss[] {
+  return losses.filter(
+    (loss) =>
+      !windows.some(
+        (window) =>
+          isTouched(window, loss.fromNode, loss.toNode) &&
+          loss.sentMs >= window.fromMs - IN_FLIGHT_MS &&
+          loss.waitingSinceMs <= window.toMs,
+      ),
+  );
+}
