@@ -34,6 +34,16 @@ describe("PeerSet", () => {
     assert.deepEqual(subnets(peers.current(10 + MINUTE)), ["10.244.3.0"]);
   });
 
+  it("lets go at once who leaves after the store has known ourselves again", () => {
+    const peers = new PeerSet(lease(1));
+    peers.update([lease(1), lease(2)], 0);
+    peers.update([], 10);
+    peers.update([lease(1), lease(3)], 20);
+    assert.deepEqual(subnets(peers.current(20)), ["10.244.3.0", "10.244.2.0"]);
+    peers.update([lease(1)], 30);
+    assert.deepEqual(subnets(peers.current(30)), ["10.244.2.0"]);
+  });
+
   it("does not hold on to anybody because its own lease is still to come", () => {
     const peers = new PeerSet(lease(1));
     peers.update([lease(2)], 0);

@@ -22,8 +22,9 @@ export class PeerSet {
 
   update(leases: readonly Lease[], now: number): void {
     const isOwn = (lease: Lease): boolean => leaseKey(lease) === leaseKey(this.#own);
-    const known = this.current(now);
     const hasOwn = leases.some(isOwn);
+    // Once the store knows us again, it also knows whom it lets go.
+    const known = hasOwn ? this.#held : this.current(now);
     if (this.#hadOwn && !hasOwn) this.#holdUntil = now + HOLD_MS;
     this.#hadOwn = hasOwn;
     this.#peers = leases.filter((lease) => !isOwn(lease));

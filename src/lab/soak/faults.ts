@@ -11,6 +11,7 @@ export interface FaultContext {
   readonly random: Random;
   readonly nodes: readonly NodeUnderTest[];
   readonly store: Store;
+  readonly endpoint: string;
   /** In the fabric's namespace; must succeed. */
   readonly fabric: (command: string) => void;
   /** `agent/node1` or `store`; waits until it is back if asked to. */

@@ -1,7 +1,7 @@
 // A node of the lab as faults and checks see it. Runs inside the lab.
 import { spawnSync } from "node:child_process";
 import { type AgentOptions, DEFAULT_OPTIONS, lookAtNode, type NodeStatus } from "../../agent/index.ts";
-import { inNs, NetNs } from "../../kernel/index.ts";
+import { inNs, NetNs, Rtnl } from "../../kernel/index.ts";
 import type { Store } from "../../store/index.ts";
 import { LabError } from "../errors.ts";
 import type { LabInfo, NodeInfo } from "../messages.ts";
@@ -64,7 +64,9 @@ export class NodeUnderTest {
     return stdout;
   }
 
+  /** Of flannel.1 as it is now. */
   get vtepMac(): string {
-    return this.must("cat /sys/class/net/flannel.1/address").trim();
+    using rtnl = Rtnl.open(this.ns);
+    return rtnl.link("flannel.1")?.address ?? "";
   }
 }

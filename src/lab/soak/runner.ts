@@ -101,7 +101,9 @@ async function playRound(
 }
 
 /** Every cell of every node; what is wrong, in words. */
-async function lookAtAll({ nodes, store }: FaultContext, tally: Tally): Promise<string[]> {
+async function lookAtAll({ nodes, endpoint }: FaultContext, tally: Tally): Promise<string[]> {
+  // A connection of its own, which waits for nobody: that of a store that was away comes back more and more seldom.
+  await using store = await openEtcdStore({ endpoints: [endpoint] });
   const looks = nodes.map(async (node) => {
     const status = await node.look(store);
     tally.cells += 3 * status.peers.length + status.checks.length;
@@ -127,6 +129,7 @@ function faultContext({ info, seed }: SoakRequest, nodes: readonly NodeUnderTest
     random: new Random(seed),
     nodes,
     store,
+    endpoint: info.store.unix,
     fabric: (command) => {
       const [program = "", ...args] = command.split(" ");
       const { status, stderr } = spawnSync(program, args, { encoding: "utf8", env: childEnvironment() });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inPrivateMachine, machineState } from "../../kernel/testing/private-machine.ts";
 import { podpath } from "../testing/podpath.ts";
-import { inPrivateMachine, machineState } from "../testing/private-machine.ts";
 import type { SoakResult } from "./messages.ts";
 
 /** Ten times as long for a repair as on an idle machine: other tests run beside this one. */
