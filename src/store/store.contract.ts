@@ -243,7 +243,10 @@ export function storeContract(name: string, start: () => Promise<ContractServer>
       assert.ok(store.state().lastError);
       await server.restart();
       assert.equal((await patient(() => store.get("/away")))?.valueText, "1");
-      assert.deepEqual(store.state(), { connected: true });
+      const { connected, lastError, heardAtMs = 0, counts } = store.state();
+      assert.deepEqual([connected, lastError], [true, undefined]);
+      assert.ok((counts?.reconnects ?? 0) > 0);
+      assert.ok(Date.now() - heardAtMs < 60_000);
     });
 
     test("with several endpoints, one that works is found", async () => {
@@ -252,7 +255,7 @@ export function storeContract(name: string, start: () => Promise<ContractServer>
       try {
         await other.put("/failover", "1");
         assert.equal((await other.get("/failover"))?.valueText, "1");
-        assert.deepEqual(other.state(), { connected: true });
+        assert.deepEqual([other.state().connected, other.state().lastError], [true, undefined]);
       } finally {
         await other[Symbol.asyncDispose]();
       }

@@ -65,6 +65,19 @@ export interface StoreState {
   readonly connected: boolean;
   /** Why it is not connected, or what went wrong last. */
   readonly lastError?: string;
+  readonly counts?: StoreCounts;
+  /** When the store last said anything: an answer, or an event of a watch. Wall clock, ms. */
+  readonly heardAtMs?: number;
+}
+
+/** What a client has been through since it was opened. */
+export interface StoreCounts {
+  /** Times it answered again after it had been lost. */
+  readonly reconnects: number;
+  /** Watches that went on where they had been interrupted. */
+  readonly watchResumes: number;
+  /** Watches that had to begin anew: what they had missed was compacted, or the store had lost its data. */
+  readonly watchRestarts: number;
 }
 
 /**

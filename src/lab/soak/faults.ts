@@ -93,7 +93,8 @@ function killed(process: string, { kill }: FaultContext, throughStore = false): 
 /** The cable of a node, or of the store, pulled for a while; `silent`: plugged in, and nothing comes through. */
 function partition(silent: boolean, isStore: boolean): Make {
   return ({ random, nodes, fabric }) => {
-    const node = isStore ? undefined : random.pick(nodes).name;
+    const victim = isStore ? undefined : random.pick(nodes);
+    const node = victim?.name;
     const port = fabricPort(node ?? "store");
     const ms = random.integer(300, 3000);
     const [cut, heal] = silent
@@ -114,6 +115,7 @@ function partition(silent: boolean, isStore: boolean): Make {
         for (const command of cut) fabric(command);
         await sleep(ms);
         for (const command of heal) fabric(command);
+        await victim?.untilCarrier();
       },
     };
   };
@@ -140,6 +142,7 @@ const linkFlap: Make = ({ random, nodes }) => {
         for (const route of routes) node.must(`ip route replace ${route.trim()} dev eth0`);
         await sleep(50);
       }
+      await node.untilCarrier();
     },
   };
 };

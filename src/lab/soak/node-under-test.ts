@@ -1,12 +1,15 @@
 // A node of the lab as faults and checks see it. Runs inside the lab.
 import { spawnSync } from "node:child_process";
 import { type AgentOptions, DEFAULT_OPTIONS, lookAtNode, type NodeStatus } from "../../agent/index.ts";
-import { inNs, NetNs, Rtnl } from "../../kernel/index.ts";
+import { inNs, NetNs, Rtnl, watchRtnl } from "../../kernel/index.ts";
 import type { Store } from "../../store/index.ts";
 import { LabError } from "../errors.ts";
 import type { LabInfo, NodeInfo } from "../messages.ts";
 import { childEnvironment } from "../programs.ts";
 import { SERVICE_CIDR, STORE_PREFIX } from "../topology.ts";
+import { until } from "../wait.ts";
+
+const CARRIER_MS = 5000;
 
 export class NodeUnderTest {
   readonly name: string;
@@ -62,6 +65,16 @@ export class NodeUnderTest {
     const { status, stdout, stderr } = this.run(command);
     if (status !== 0) throw new LabError(`run "${command}" on ${this.name}`, { reason: stderr.trim() });
     return stdout;
+  }
+
+  /** A cable that is plugged in again carries packets only when the kernel's linkwatch has seen it, up to a second later. */
+  async untilCarrier(): Promise<void> {
+    await until({
+      what: `see eth0 of ${this.name} carry again`,
+      deadlineMs: CARRIER_MS,
+      isThere: () => /state UP/.test(this.must("ip -o link show dev eth0")),
+      subscribe: (onChange) => watchRtnl(this.ns, onChange, onChange),
+    });
   }
 
   /** Of flannel.1 as it is now. */

@@ -17,7 +17,7 @@ import { Flows } from "./flows.ts";
 import type { FromSoak, SoakRequest, SoakResult } from "./messages.ts";
 import { NodeUnderTest } from "./node-under-test.ts";
 import { Random } from "./random.ts";
-import { unexplained, type Window } from "./verdict.ts";
+import { describeLosses, unexplained, type Window } from "./verdict.ts";
 
 /** How long a repair may take: by the agent that sees it happen, and by one that hears of it through the store. */
 const REPAIR_MS = { seen: 1000, throughStore: 10_000 } as const;
@@ -53,10 +53,10 @@ export async function runSoak(request: SoakRequest, say: (message: FromSoak) => 
     say({ type: "round", round: { number: tally.rounds, faults, faultMs, repairMs } });
   }
   const { sent, received } = await flows.stop();
-  for (const { protocol, from, to, sentMs } of unexplained(flows.losses, tally.windows))
-    violate(`lost ${protocol} ${from} -> ${to}, sent at ${Math.round(sentMs)} ms, and no fault touched its way`);
+  const blamed = unexplained(flows.losses, tally.windows);
+  for (const text of describeLosses(blamed, tally.windows)) violate(text);
   const { rounds, faults, cells, violations } = tally;
-  const lostToFaults = flows.losses.length - unexplained(flows.losses, tally.windows).length;
+  const lostToFaults = flows.losses.length - blamed.length;
   const result: SoakResult = {
     ...{ seed, rounds, faults, cells, sent, received, lostToFaults, violations },
     repairs: summary(tally.repairs),
@@ -89,7 +89,7 @@ async function playRound(
   if (wrong.length > 0)
     violate(`${Math.round(rightMs - overMs)} ms after ${names.join(" + ")} it is still wrong: ${wrong.join("; ")}`);
   // The last look began up to a whole look before its end.
-  for (const { fault } of chosen) tally.windows.push({ ...fault.touched, fromMs, toMs: rightMs });
+  for (const { fault } of chosen) tally.windows.push({ ...fault.touched, of: fault.name, fromMs, toMs: rightMs });
   await sleep(1000);
   const after = await lookAtAll(context, tally);
   if (wrong.length === 0 && after.length > 0) violate(`a quiet second after ${names.join(" + ")}: ${after.join("; ")}`);

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { FAULT_KINDS, type FaultContext, nextFaults } from "./faults.ts";
 import type { Loss } from "./messages.ts";
 import { Random } from "./random.ts";
-import { isTouched, unexplained } from "./verdict.ts";
+import { describeLosses, isTouched, unexplained } from "./verdict.ts";
 
 const node = (n: number): object => ({
   name: `node${n}`,
@@ -41,7 +41,7 @@ describe("unexplained()", () => {
   const loss = (fromNode: string, toNode: string, sentMs: number, waitingSinceMs = sentMs): Loss => ({
     ...{ protocol: "udp", from: "pod-1", to: "pod-2", fromNode, toNode, sentMs, waitingSinceMs },
   });
-  const partition = { nodes: ["node1"], fromMs: 10_000, toMs: 12_000 };
+  const partition = { of: "partition", nodes: ["node1"], fromMs: 10_000, toMs: 12_000 };
 
   it("excuses what crossed the fabric from or to a touched node while it was", () => {
     for (const excused of [
@@ -64,6 +64,14 @@ describe("unexplained()", () => {
 
   it("excuses what TCP held back behind a packet that was lost with reason", () => {
     assert.deepEqual(unexplained([loss("node1", "node2", 13_000, 11_900)], [partition]), []);
+  });
+
+  it("is told in a line for each flow, with the last fault before", () => {
+    const lost = [loss("node2", "node3", 12_100), loss("node2", "node3", 12_500)];
+    assert.deepEqual(describeLosses(lost, [partition]), [
+      "lost 2 of udp pod-1 (node2) -> pod-2 (node3) within 400 ms, and no fault touched its way; " +
+        "the last fault was partition, and all was right 100 ms before",
+    ]);
   });
 
   it("knows a fault between two nodes from one of a whole node, and one that touches nobody", () => {

@@ -11,6 +11,8 @@ export interface Touched {
 
 /** From the fault's beginning until all was right again, on CLOCK_MONOTONIC. */
 export interface Window extends Touched {
+  /** The fault's name. */
+  readonly of: string;
   readonly fromMs: number;
   readonly toMs: number;
 }
@@ -34,4 +36,21 @@ export function unexplained(losses: readonly Loss[], windows: readonly Window[])
           loss.waitingSinceMs <= window.toMs,
       ),
   );
+}
+
+/** A line for each flow that lost something, with the fault that was the last to begin before it. */
+export function describeLosses(losses: readonly Loss[], windows: readonly Window[]): string[] {
+  const byFlow = new Map<string, Loss[]>();
+  for (const loss of losses) {
+    const flow = `${loss.protocol} ${loss.from} (${loss.fromNode}) -> ${loss.to} (${loss.toNode})`;
+    byFlow.set(flow, [...(byFlow.get(flow) ?? []), loss]);
+  }
+  return [...byFlow].map(([flow, lost]) => {
+    const times = lost.map(({ sentMs }) => sentMs);
+    const [first, last] = [Math.min(...times), Math.max(...times)];
+    const before = windows.filter(({ fromMs }) => fromMs <= first).at(-1);
+    const since = before && Math.round(first - before.toMs);
+    const after = before ? `; the last fault was ${before.of}, and all was right ${since} ms before` : "";
+    return `lost ${lost.length} of ${flow} within ${Math.round(last - first)} ms, and no fault touched its way${after}`;
+  });
 }

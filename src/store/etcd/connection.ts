@@ -50,7 +50,10 @@ export class Connection {
   #token: string | undefined;
   #login: Promise<void> | undefined;
   #isClosed = false;
-  #state: StoreState = { connected: false };
+  #state: Pick<StoreState, "connected" | "lastError"> = { connected: false };
+  readonly #counts = { reconnects: 0, watchResumes: 0, watchRestarts: 0 };
+  #hasBeenLost = false;
+  #heardAtMs: number | undefined;
 
   constructor(options: EtcdOptions) {
     this.#options = options;
@@ -70,7 +73,17 @@ export class Connection {
   }
 
   state(): StoreState {
-    return this.#state;
+    const heardAtMs = this.#heardAtMs;
+    return { ...this.#state, counts: { ...this.#counts }, ...(heardAtMs !== undefined && { heardAtMs }) };
+  }
+
+  count(what: "watchResumes" | "watchRestarts"): void {
+    this.#counts[what]++;
+  }
+
+  /** Takes note that the store said something. */
+  heard(): void {
+    this.#heardAtMs = Date.now();
   }
 
   close(): void {
@@ -159,6 +172,9 @@ export class Connection {
   /** Takes note that the endpoint answers. */
   succeeded(endpoint: Endpoint): void {
     if (!this.#state.connected) this.#options.log?.info({ endpoint: endpoint.text }, "store: connected");
+    if (this.#hasBeenLost) this.#counts.reconnects++;
+    this.#hasBeenLost = false;
+    this.heard();
     this.#state = { connected: true };
   }
 
@@ -169,6 +185,7 @@ export class Connection {
     if (isTransient(error)) {
       if (this.#state.connected)
         this.#options.log?.warn({ endpoint: endpoint.text, reason: diagnose(error).reason }, "store: lost");
+      this.#hasBeenLost ||= this.#state.connected;
       this.#state = { connected: false, lastError: failure.message };
       if (this.#peers[this.#current]?.endpoint === endpoint) this.#current = (this.#current + 1) % this.#peers.length;
     }

@@ -36,6 +36,7 @@ export async function* watchPrefix(
   let delayMs = FIRST_DELAY_MS;
   let next: bigint | undefined;
   let isTold = false;
+  let isResumed = false;
   while (!signal.aborted) {
     try {
       if (next === undefined) {
@@ -43,9 +44,15 @@ export async function* watchPrefix(
         next = revision + 1n;
         delayMs = FIRST_DELAY_MS;
         isTold = false;
+        isResumed = false;
         yield { type: "snapshot", revision, kvs };
       }
-      for await (const response of openWatch(source.connection, prefix, next, signal)) {
+      const onCreated = (): void => {
+        if (isResumed) source.connection.count("watchResumes");
+        isResumed = true;
+      };
+      for await (const response of openWatch(source.connection, prefix, next, signal, onCreated)) {
+        source.connection.heard();
         delayMs = FIRST_DELAY_MS;
         const last = response.events.at(-1);
         // While events are caught up with, the header is ahead of them; without events it says how far all is told.
@@ -56,6 +63,7 @@ export async function* watchPrefix(
       if (signal.aborted) return;
       if (error instanceof HistoryGone) {
         source.log?.info({ prefix, reason: error.message }, "store: watch begins anew with a snapshot");
+        source.connection.count("watchRestarts");
         next = undefined;
         continue;
       }
@@ -75,6 +83,7 @@ async function* openWatch(
   prefix: string,
   next: bigint,
   signal: AbortSignal,
+  onCreated: () => void,
 ): AsyncGenerator<WatchResponse, void, void> {
   const operation = `watch ${prefix} from revision ${next}`;
   const method = services.Watch.Watch as unknown as MethodDefinition<never, unknown>;
@@ -101,6 +110,7 @@ async function* openWatch(
         // A store that has not come as far as we have lost its data, or is another one.
         if (BigInt(response.header.revision) + 1n < next)
           throw new HistoryGone(`the store is at revision ${response.header.revision}, we were at ${next - 1n}`);
+        onCreated();
       } else if (isCreated) yield response;
     }
     throw failure(status.UNAVAILABLE, "the store ended the watch");
