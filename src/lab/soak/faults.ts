@@ -166,7 +166,7 @@ const badKey: Make = ({ random, nodes, store }) => {
   return {
     name: `bad key: ${what}`,
     touched: NOBODY,
-    of: ["keys"],
+    of: ["keys", "store"],
     throughStore: true,
     run: async () => {
       await store.put(key, value);
@@ -185,7 +185,7 @@ const lostLease: Make = ({ random, nodes, store }) => {
     name: `${isDeleted ? "lease deleted" : "lease written over"}: ${node.name}`,
     // Others believe a deletion; a value that they cannot read they do not.
     touched: isDeleted ? { nodes: [node.name] } : NOBODY,
-    of: ["keys", `agent/${node.name}`],
+    of: ["keys", "store", `agent/${node.name}`],
     throughStore: true,
     run: async () => void (await (isDeleted ? store.delete(key) : store.put(key, "garbage"))),
   };
@@ -198,7 +198,7 @@ const stranger: Make = ({ random, store }) => {
   return {
     name: `a node joins and goes: 10.244.${n}.0/24`,
     touched: NOBODY,
-    of: ["keys"],
+    of: ["keys", "store"],
     throughStore: true,
     run: async () => {
       const mac = `02:00:00:00:01:${n.toString(16)}`;
