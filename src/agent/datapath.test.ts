@@ -2,12 +2,21 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Backend, ExternalInterface } from "../backend/index.ts";
 import { parseIpv4, parsePrefix } from "../formats/netip/index.ts";
-import { newLink, RTM_GETLINK, RTM_GETROUTE, RTM_NEWROUTE, type RtnlEvent } from "../formats/netlink/index.ts";
-import type { WantedPeer } from "../host/index.ts";
+import {
+  newAddress,
+  newLink,
+  RTM_GETADDR,
+  RTM_GETLINK,
+  RTM_GETROUTE,
+  RTM_NEWROUTE,
+  type RtnlEvent,
+} from "../formats/netlink/index.ts";
+import { listHost, type WantedPeer } from "../host/index.ts";
 import { fakeRtnl } from "../kernel/testing/fake-rtnl.ts";
 import type { Lease } from "../subnet/index.ts";
 import { Datapath } from "./datapath.ts";
 import { PeerSet } from "./peer-set.ts";
+import { Underlay } from "./underlay.ts";
 
 const ENETUNREACH = 101;
 const external: ExternalInterface = { name: "eth0", index: 2, mtuBytes: 1500, address: parseIpv4("192.168.100.11") };
@@ -57,6 +66,8 @@ function world(refuses: (dst: number) => boolean, hasInterface: () => boolean = 
   const { rtnl } = fakeRtnl((request) => {
     if (request.type === RTM_GETLINK && hasInterface())
       return { objects: [newLink({ name: "eth0", index: 2, mtu: 1500, kind: { kind: "bridge" } })] };
+    if (request.type === RTM_GETADDR && hasInterface())
+      return { objects: [newAddress({ index: 2, prefix: parsePrefix("192.168.100.11/24") })] };
     if (request.type === RTM_GETROUTE || request.type !== RTM_NEWROUTE) return {};
     // rtmsg (12 bytes), then RTA_DST first: 4 bytes of header, and the address.
     const subnet = request.payload[18] ?? 0;
@@ -70,7 +81,8 @@ function world(refuses: (dst: number) => boolean, hasInterface: () => boolean = 
   const peers = new PeerSet(lease(1));
   const interfaceOptions = { iface: [], families: [4 as const] };
   const ranges = [parsePrefix("10.244.0.0/16")];
-  const about = { rtnl, backend, external, interfaceOptions, peers, own: lease(1), ranges, blackholes: [], log };
+  const underlay = new Underlay({ external, interfaceOptions, listing: listHost(rtnl) });
+  const about = { rtnl, backend, underlay, peers, own: lease(1), ranges, blackholes: [], log };
   const datapath = new Datapath(about);
   return { datapath, peers, asked, lines };
 }

@@ -1,11 +1,9 @@
-import type { Backend, ExternalInterface } from "../backend/index.ts";
+import type { Backend } from "../backend/index.ts";
 import type { Prefix } from "../formats/netip/index.ts";
 import type { RtnlEvent } from "../formats/netlink/index.ts";
 import { type Conflict, listHost, type ReconcileReport, reconcile, type StepFailure } from "../host/index.ts";
 import type { Rtnl } from "../kernel/index.ts";
 import type { Lease } from "../subnet/index.ts";
-import { AgentError } from "./errors.ts";
-import { describeInterface, type InterfaceOptions } from "./external-interface.ts";
 import type { Log } from "./log.ts";
 import type { Observer, PassCause } from "./observer.ts";
 import type { PeerSet } from "./peer-set.ts";
@@ -13,6 +11,7 @@ import { Retries } from "./retries.ts";
 import type { Drift } from "./status/drift.ts";
 import { surveyDatapath } from "./status/survey.ts";
 import { type Interest, isOfInterest, mayMatter } from "./triggers.ts";
+import type { Underlay } from "./underlay.ts";
 
 /** The whole of the node, as opposed to one of its peers, in retries and failures. */
 const NODE = "this node";
@@ -20,9 +19,7 @@ const NODE = "this node";
 export interface DatapathOptions {
   readonly rtnl: Rtnl;
   readonly backend: Backend;
-  /** As chosen at the start; its index and MTU are looked up afresh each time. */
-  readonly external: ExternalInterface;
-  readonly interfaceOptions: InterfaceOptions;
+  readonly underlay: Underlay;
   readonly peers: PeerSet;
   readonly own: Lease;
   readonly ranges: readonly Prefix[];
@@ -51,7 +48,6 @@ export class Datapath {
   #conflicts: readonly Conflict[] = [];
   #cause: PassCause = "start";
   #leaseEndsAt = Number.POSITIVE_INFINITY;
-  #saidOfInterface: string | undefined;
 
   constructor(options: DatapathOptions) {
     this.#options = options;
@@ -101,7 +97,7 @@ export class Datapath {
   async #reconcile(now: number, waiting: Set<string>): Promise<ReconcileReport> {
     const { rtnl, backend, peers, own, blackholes } = this.#options;
     const before = listHost(rtnl);
-    const external = this.#external(before);
+    const external = this.#options.underlay.follow(before);
     const made = backend.ensureDevices(external, own.attrs);
     const actual = made.length > 0 ? listHost(rtnl) : before;
     const wanted = { ...backend.wanted(own, peers.current(now), external, actual), blackholes };
@@ -120,22 +116,9 @@ export class Datapath {
 
   /** What the next pass would do, told peer by peer; changes nothing. */
   drift(): Drift {
-    const external = this.#external(listHost(this.#options.rtnl));
+    const { rtnl, underlay } = this.#options;
+    const external = underlay.look(listHost(rtnl));
     return surveyDatapath({ ...this.#options, external, leases: this.#options.peers.current(performance.now()) });
-  }
-
-  /** The interface chosen at the start, with its addresses of then: the lease tells them to the others. */
-  #external(listing: Parameters<typeof describeInterface>[0]): ExternalInterface {
-    const { external, interfaceOptions, log } = this.#options;
-    const now = describeInterface(listing, external.name, interfaceOptions);
-    if (!now) throw new AgentError(`interface ${external.name} is not there`);
-    const changed =
-      now.address && now.address !== external.address
-        ? `the address of ${external.name} is ${now.address} now and was ${external.address}; restart the agent to use it`
-        : undefined;
-    if (changed && changed !== this.#saidOfInterface) log.warn({ interface: external.name }, changed);
-    this.#saidOfInterface = changed;
-    return { ...external, index: now.index, mtuBytes: now.mtuBytes };
   }
 
   #note({ applied, conflicts }: ReconcileReport): Readonly<Record<string, number>> {
@@ -170,8 +153,8 @@ export class Datapath {
   }
 
   #interest(): Interest {
-    const { backend, external, ranges } = this.#options;
-    return { names: [external.name, ...backend.deviceNames], indexes: this.#devices, ranges };
+    const { backend, underlay, ranges } = this.#options;
+    return { names: [underlay.external.name, ...backend.deviceNames], indexes: this.#devices, ranges };
   }
 
   status(): DatapathStatus {

@@ -2,6 +2,7 @@ import type { ExternalInterface } from "../backend/index.ts";
 import type { NetworkConfig } from "../formats/flannel/index.ts";
 import {
   compareIp,
+  familyOf,
   formatPrefix,
   type IpAddress,
   type IpFamily,
@@ -59,6 +60,15 @@ export interface Choice {
   readonly why: string;
   /** The addresses by which it was chosen. */
   readonly addresses: readonly IpAddress[];
+  /** An option asked for addresses: the interface serves only while it has such ones. */
+  readonly pin?: Pin;
+}
+
+export interface Pin {
+  /** `--iface 192.168.100.11` */
+  readonly option: string;
+  readonly matches: (address: IpAddress) => boolean;
+  readonly families: readonly IpFamily[];
 }
 
 /**
@@ -87,7 +97,10 @@ function named(listing: Listing, { iface }: InterfaceOptions): Choice | undefine
     const link = listing.links.find((l) => l.name === wanted);
     if (link) return { name: link.name, why, addresses: [] };
     const owned = ownerOf(listing, wanted);
-    if (owned) return { name: owned.link.name, why, addresses: [owned.address] };
+    if (!owned) continue;
+    const { address } = owned;
+    const pin = { option: why, matches: (other: IpAddress) => other === address, families: [familyOf(address)] };
+    return { name: owned.link.name, why, addresses: [address], pin };
   }
   return undefined;
 }
@@ -100,7 +113,8 @@ function matching(listing: Listing, { ifaceRegex = [], families }: InterfaceOpti
       const addresses = families
         .map((family) => usable(listing.addresses, link, family).find((address) => regex.test(address)))
         .filter((address) => address !== undefined);
-      if (addresses.length === families.length) return { name: link.name, why, addresses };
+      const pin = { option: why, matches: (address: IpAddress) => regex.test(address), families };
+      if (addresses.length === families.length) return { name: link.name, why, addresses, pin };
     }
     const link = listing.links.find(({ name }) => regex.test(name));
     if (link) return { name: link.name, why, addresses: [] };

@@ -8,7 +8,7 @@ import { type Backend, BackendError, type ExternalInterface, openBackend } from 
 import { FlannelError, formatSubnetKey, type NetworkConfig } from "../formats/flannel/index.ts";
 import { formatPrefix, type IpFamily } from "../formats/netip/index.ts";
 import { Gateway } from "../gateway/index.ts";
-import { listHost } from "../host/index.ts";
+import type { ActualState } from "../host/index.ts";
 import { Nft, Rtnl, watchRtnl } from "../kernel/index.ts";
 import type { Store } from "../store/index.ts";
 import { type Lease, SubnetManager } from "../subnet/index.ts";
@@ -16,13 +16,7 @@ import type { AgentHooks, AgentStatus, ReadyReport } from "./agent.ts";
 import { type CniServerOptions, startCniServer } from "./cni-server.ts";
 import { Datapath } from "./datapath.ts";
 import { AgentError, messageOf } from "./errors.ts";
-import {
-  chooseInterface,
-  describeInterface,
-  type InterfaceOptions,
-  interfaceOptionsOf,
-  refuseOverlap,
-} from "./external-interface.ts";
+import { interfaceOptionsOf, refuseOverlap } from "./external-interface.ts";
 import { familiesOf } from "./families.ts";
 import { gatewayOptionsOf } from "./gateway-options.ts";
 import { LeaseFeed } from "./lease-feed.ts";
@@ -30,12 +24,14 @@ import { removeUnwantedTables } from "./leftovers.ts";
 import { ReconcileLoop } from "./loop.ts";
 import type { Observer } from "./observer.ts";
 import type { AgentOptions } from "./options.ts";
+import { OwnLease } from "./own-lease.ts";
 import { blackholesOf, keepMasquerade, masqueradeConfig, subnetEnv, undoBlackholes } from "./own-subnet.ts";
 import { leaseKey, PeerSet } from "./peer-set.ts";
 import { ensureForwarding } from "./preflight.ts";
 import { agentsLook } from "./status/agents-look.ts";
 import type { NodeStatus } from "./status/status.ts";
 import { previousSubnets, writeSubnetFile } from "./subnet-file.ts";
+import { changesOf, Underlay } from "./underlay.ts";
 import type { Undo } from "./undo.ts";
 
 /** How long a store may take to answer before that is worth a line. */
@@ -81,8 +77,10 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   const network = await whileTelling(start, subnets.networkConfig(signal)).catch((e) => blame(configKey, e));
   const rtnl = open.use("close rtnetlink", Rtnl.open());
   const asked = interfaceOptionsOf(options, network);
-  const { external, interfaceOptions } = findInterface(rtnl, asked, hooks);
-  refuseOverlap(network, external, rtnl.addresses(), configKey);
+  const refuse = (there: ExternalInterface, { addresses }: Pick<ActualState, "addresses">): void =>
+    refuseOverlap(network, there, addresses, configKey);
+  const underlay = Underlay.choose(rtnl, asked, log, refuse);
+  const { external } = underlay;
   const backend = openBackendOf(configKey, { rtnl, network, log });
   open.push(`stop backend ${backend.type}`, () => backend.stop?.());
 
@@ -102,8 +100,18 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   const ranges = [network.ipv4?.network, network.ipv6?.network].filter((range) => range !== undefined);
   const blackholes = blackholesOf(own, options);
   undoBlackholes(blackholes, rtnl, made);
-  const about = { rtnl, backend, external, interfaceOptions, peers, own, ranges, blackholes };
-  const datapath = new Datapath({ ...about, log, observer });
+  const marginMs = options.subnetLeaseRenewMargin * 60_000;
+  const ownLease = new OwnLease({ subnets, lease: own, renewMarginMs: marginMs, log });
+  /** Pods that come from now on get the MTU that fits. */
+  const tellPods = (there: ExternalInterface): boolean =>
+    writeSubnetFile(options.subnetFile, subnetEnv(network, own, backend.mtuBytes(there), options));
+  underlay.listen((now, before) => {
+    log.warn({ interface: now.name }, `interface ${now.name} is another: ${changesOf(now, before)}`);
+    tellPods(now);
+    const { publicIp = own.attrs.publicIp, publicIpv6 } = now;
+    ownLease.publish({ publicIp, ...(publicIpv6 && { publicIpv6 }) });
+  });
+  const datapath = new Datapath({ rtnl, backend, underlay, peers, own, ranges, blackholes, log, observer });
   const loop = new ReconcileLoop(() => datapath.pass(), options.resyncMs);
   open.use(
     "stop watching rtnetlink",
@@ -138,20 +146,21 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
       ? keepMasquerade(masqueradeConfig(network, own, options), { nft, log, made, open, onRestored })
       : undefined;
   if (options.cniSocket) await startCni(options.cniSocket, start);
-  writeSubnetFile(options.subnetFile, subnetEnv(network, own, backend.mtuBytes(external), options));
+  tellPods(external);
 
   const gateway = nft && options.gateway ? newGateway(nft, network, start) : undefined;
   // Last, because a start that fails could not bring them back.
   const kept = (isWanted: boolean): IpFamily[] => (isWanted ? familiesOf(network) : []);
   removeUnwantedTables({ masquerade: kept(wantsMasquerade), gateway: kept(options.gateway) }, nft, log);
-  const { ready, ...description } = describe(options, external, backend, own);
-  let lease = own;
+  const about = (): Omit<ReadyReport, "ready"> => describe(options, underlay.external, backend, ownLease.lease);
   return {
-    report: { ready, ...description },
-    look: () =>
-      agentsLook({ options, network, external, backend, lease, nft, gateway, datapath, subnets, state: store.state() }),
+    report: { ready: true, ...about() },
+    look: () => {
+      const [{ external: now }, { lease }, state] = [underlay, ownLease, store.state()];
+      return agentsLook({ options, network, external: now, backend, lease, nft, gateway, datapath, subnets, state });
+    },
     status: () => ({
-      ...description,
+      ...about(),
       datapath: datapath.status(),
       store: store.state(),
       skippedLeases: subnets.skipped,
@@ -171,11 +180,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
       return undefined;
     },
     run: async () => {
-      const marginMs = options.subnetLeaseRenewMargin * 60_000;
-      const keeping = subnets.keep(own, signal, marginMs, (now) => {
-        lease = now;
-      });
-      const parts = [feed.done, keeping, loop.run(signal), gateway?.run(signal)];
+      const parts = [feed.done, ownLease.run(signal), loop.run(signal), gateway?.run(signal)];
       // None of them ends before the signal but by a bug; then the process ends, its supervisor starts it again, and
       // the datapath goes on meanwhile.
       await Promise.all(parts);
@@ -213,21 +218,6 @@ function openBackendOf(configKey: string, options: Parameters<typeof openBackend
   }
 }
 
-function findInterface(
-  rtnl: Rtnl,
-  asked: InterfaceOptions,
-  { log }: AgentHooks,
-): { external: ExternalInterface; interfaceOptions: InterfaceOptions } {
-  const listing = listHost(rtnl);
-  const { name, why, addresses } = chooseInterface(listing, asked, (address) => rtnl.routeTo(address));
-  const interfaceOptions = { ...asked, prefer: addresses };
-  const external = describeInterface(listing, name, interfaceOptions);
-  if (!external) throw new AgentError(`Cannot use interface ${name}: it went away while it was being looked at`);
-  const { name: _name, ...rest } = external;
-  log.info({ interface: name, ...rest }, `using interface ${name}: ${why}`);
-  return { external, interfaceOptions };
-}
-
 /** undefined when nothing needs it: neither masquerade nor forward rules nor the gateway are wanted. */
 function openNft({ options, open }: StartOptions): Nft | undefined {
   if (!options.ipMasq && !options.iptablesForwardRules && !options.gateway) return undefined;
@@ -254,9 +244,13 @@ function gatewayStatus(gateway: Gateway): NonNullable<AgentStatus["gateway"]> {
   return { ...status, badValues: Object.fromEntries(status.badValues) };
 }
 
-function describe(options: AgentOptions, external: ExternalInterface, backend: Backend, own: Lease): ReadyReport {
+function describe(
+  options: AgentOptions,
+  external: ExternalInterface,
+  backend: Backend,
+  own: Lease,
+): Omit<ReadyReport, "ready"> {
   return {
-    ready: true,
     pid: process.pid,
     node: options.nodeName,
     ...(own.subnet && { subnet: formatPrefix(own.subnet) }),

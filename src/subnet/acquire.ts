@@ -129,7 +129,8 @@ export async function putLease(
   return undefined;
 }
 
-async function deleteUnchanged({ store }: Acquisition, kv: KeyValue): Promise<boolean> {
+/** False: somebody changed it meanwhile. */
+export async function deleteUnchanged({ store }: Pick<Acquisition, "store">, kv: KeyValue): Promise<boolean> {
   const { succeeded } = await store.txn({
     compare: [{ key: kv.key, target: "modRevision", value: kv.modRevision }],
     success: [{ op: "delete", key: kv.key }],

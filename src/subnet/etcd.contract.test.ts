@@ -1,4 +1,6 @@
 import { startRealEtcd, whyNoEtcd } from "../store/testing/real-etcd.ts";
+import { moveContract } from "./move.contract.ts";
 import { subnetContract } from "./subnet.contract.ts";
 
 subnetContract("etcd", () => startRealEtcd(), whyNoEtcd());
+moveContract("etcd", () => startRealEtcd(), whyNoEtcd());

@@ -21,7 +21,7 @@ export class Presence {
   readonly #store: Store;
   readonly #prefix: string;
   readonly #nodeName: string;
-  #lease: bigint | undefined;
+  #claim: { readonly key: string; readonly lease: bigint } | undefined;
 
   constructor({ store, prefix, nodeName }: PresenceOptions) {
     this.#store = store;
@@ -29,10 +29,11 @@ export class Presence {
     this.#nodeName = nodeName ?? hostname();
   }
 
-  /** @throws {SubnetError} when another live node has this address */
+  /** From now on this node is alive at this address, and no other. @throws {SubnetError} when another live node has it */
   async claim(attrs: LeaseAttrs): Promise<void> {
-    if (this.#lease !== undefined && (await this.#store.keepAlive(this.#lease)) !== undefined) return;
     const [key, value] = [this.#keyOf(attrs), this.#value];
+    const claim = this.#claim;
+    if (claim?.key === key && (await this.#store.keepAlive(claim.lease)) !== undefined) return;
     for (;;) {
       const present = await this.#store.get(key);
       if (present && present.valueText !== value) throw this.#duplicate(attrs, present.valueText);
@@ -42,7 +43,9 @@ export class Presence {
         success: [{ op: "put", key, value, lease }],
       });
       if (succeeded) {
-        this.#lease = lease;
+        this.#claim = { key, lease };
+        // Somebody else may be where we were.
+        if (claim && claim.key !== key) await this.#store.revoke(claim.lease);
         return;
       }
       await this.#store.revoke(lease);

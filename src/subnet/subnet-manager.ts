@@ -8,6 +8,7 @@ import { SubnetError } from "./errors.ts";
 import { keepLease } from "./keep.ts";
 import { isSameNode, type Lease } from "./lease.ts";
 import { LeaseSet } from "./lease-set.ts";
+import { moveLease } from "./move.ts";
 import { Presence } from "./presence.ts";
 
 /** Flannel's --subnet-lease-renew-margin. */
@@ -90,6 +91,15 @@ export class SubnetManager {
   ): Promise<void> {
     const [store, directory, presence, log] = [this.#store, this.#directory, this.#presence, this.#log];
     return keepLease({ store, directory, presence, log, lease, renewMarginMs, onChange }, signal);
+  }
+
+  /**
+   * Tells the other nodes of another address: the same subnet with other attributes. Not while keep() runs, which would
+   * put the old ones back. @throws {SubnetError} when another live node has this PublicIP, or has taken the subnet
+   */
+  async move(lease: Lease, attrs: LeaseAttrs): Promise<Lease> {
+    await this.#presence.claim(attrs);
+    return moveLease(this.#store, this.#directory, lease, attrs);
   }
 
   /**

@@ -161,6 +161,12 @@ export class TestCluster implements AsyncDisposable {
     return node;
   }
 
+  /** Gives the node its eth0 anew, with another index, after `ip link del eth0`; at address 192.168.100.host. */
+  replug({ ns, rtnl }: Pick<TestNode, "ns" | "rtnl">, host: number): void {
+    const oif = this.#plug(ns, rtnl, { name: "eth0", network: 100, host });
+    rtnl.execute(newRoute({ family: 4, gateway: parseIp("192.168.100.1"), oif }));
+  }
+
   /** Joins the two networks for IPv4; without it each is alone. */
   addRouter(): void {
     const { ns, rtnl } = this.addNode(ROUTER);
