@@ -49,7 +49,9 @@ describe("chooseInterface()", () => {
   it("takes a matching address of each family when there are two", () => {
     const addresses = [...LISTING.addresses, address(2, "2001:db8::2/64"), address(3, "2001:db8::3/64")];
     const options: InterfaceOptions = { ...OPTIONS, families: [4, 6], ifaceRegex: [/^198|::2$|::3$/] };
-    assert.deepEqual(chooseInterface({ ...LISTING, addresses }, options, routeTo), {
+    const { pin, ...choice } = chooseInterface({ ...LISTING, addresses }, options, routeTo);
+    assert.deepEqual(pin?.families, [4, 6]);
+    assert.deepEqual(choice, {
       name: "eth1",
       why: "--iface-regex ^198|::2$|::3$",
       addresses: ["198.51.100.11", "2001:db8::3"],
