@@ -3,10 +3,8 @@ import {
   type Ack,
   decodeAck,
   decodeMessages,
-  describeRequest,
   encodeBatch,
   type Message,
-  type NameOf,
   NLM_F_DUMP_INTR,
   NLMSG_DONE,
   NLMSG_ERROR,
@@ -51,13 +49,14 @@ interface Answers {
  */
 export class Exchange {
   readonly #transport: NetlinkTransport;
-  readonly #nameOf: NameOf;
+  readonly #describe: (request: Request) => string;
   #seq = 0;
   #open: Answers[] = [];
 
-  constructor(transport: NetlinkTransport, nameOf: NameOf) {
+  /** @param describe tells a request in errors: `add route 10.244.2.0/24 dev flannel.1` */
+  constructor(transport: NetlinkTransport, describe: (request: Request) => string) {
     this.#transport = transport;
-    this.#nameOf = nameOf;
+    this.#describe = describe;
   }
 
   run(batch: readonly Request[]): Outcome {
@@ -141,7 +140,7 @@ export class Exchange {
   }
 
   #error(request: Request | undefined, ack: Ack, requestIndex: number, reason: string): NetlinkError {
-    const operation = request ? describeRequest(request, this.#nameOf) : "talk to netlink";
+    const operation = request ? this.#describe(request) : "talk to netlink";
     const { errno, extendedAck } = ack;
     return new NetlinkError(operation, { errno, code: errnoCode(errno), reason, extendedAck, requestIndex });
   }

@@ -12,6 +12,7 @@ import {
   decodeNeighbour,
   decodeNexthop,
   decodeRoute,
+  describeRequest,
   dumpAddresses,
   dumpFdb,
   dumpLinks,
@@ -74,7 +75,7 @@ export class Rtnl implements Disposable {
 
   constructor(transport: NetlinkTransport) {
     this.#transport = transport;
-    this.#exchange = new Exchange(transport, (index) => this.#names.get(index));
+    this.#exchange = new Exchange(transport, (request) => describeRequest(request, (index) => this.#names.get(index)));
   }
 
   /** In `ns`, or where this thread is. */

@@ -1,29 +1,14 @@
 // Makes requests.json and replies.json: what iproute2 says to the kernel, and what the kernel answers, byte by byte.
 // Run as root, from anywhere: node testdata/netlink/make.mjs (needs iproute2 and strace; all in a namespace of its own).
 import { execFileSync, spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
+import { datagrams } from "./datagrams.mjs";
 
 if (process.argv[2] !== "inside") {
   const run = spawnSync("unshare", ["--net", process.execPath, new URL(import.meta.url).pathname, "inside"], {
     stdio: "inherit",
   });
   process.exit(run.status ?? 1);
-}
-
-/** The datagrams of a command, in order; `direction` is what strace calls it: write or read. */
-function datagrams(command, direction) {
-  const trace = `/tmp/podpath-netlink-${process.pid}`;
-  const [program, ...args] = command.split(" ");
-  const run = spawnSync("strace", ["-o", trace, "-e", "trace=sendmsg,sendto,recvmsg", "-e", `${direction}=all`, program, ...args]);
-  if (run.status !== 0) throw new Error(`${command}: ${run.stderr}`);
-  const found = [];
-  for (const line of readFileSync(trace, "utf8").split("\n")) {
-    if (/^(sendmsg|sendto|recvmsg)\(/.test(line)) found.push("");
-    const hex = /^ \| [0-9a-f]+ {2}((?:[0-9a-f]{2} {1,2})+)/.exec(line);
-    if (hex) found[found.length - 1] += hex[1].replaceAll(" ", "");
-  }
-  execFileSync("rm", [trace]);
-  return found.filter((datagram) => datagram !== "");
 }
 
 /** RTM_NEW… or RTM_DEL…; with sequence number 0 it is iproute2's empty probe of what the kernel supports. */

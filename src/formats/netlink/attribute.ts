@@ -159,6 +159,17 @@ export class AttributeWriter {
   }
 }
 
+/** nla_len of the attribute at `at`; 0 behind the last. @throws {DecodeError} */
+function attributeLength(view: DataView, at: number, layer: string, base: number): number {
+  const left = view.byteLength - at;
+  // Fewer bytes than a header are padding, which the kernel's own parser passes over too.
+  if (left < NLA_HDRLEN) return 0;
+  const length = view.getUint16(at, true);
+  if (length < NLA_HDRLEN) throw new DecodeError(layer, base + at, `an attribute of ${length} bytes`);
+  if (length > left) throw new DecodeError(layer, base + at, `an attribute of ${length} bytes where ${left} are left`);
+  return length;
+}
+
 /** A decoded list of attributes, by type. A getter gives undefined for what is not there, and throws for what has the wrong size. */
 export class Attributes {
   readonly #layer: string;
@@ -176,15 +187,11 @@ export class Attributes {
     this.#base = base;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#view = view;
-    // Fewer bytes than a header are padding, which the kernel's own parser passes over too.
-    for (let at = offset; bytes.length - at >= NLA_HDRLEN; ) {
-      const length = view.getUint16(at, true);
-      if (length < NLA_HDRLEN) throw new DecodeError(layer, base + at, `an attribute of ${length} bytes`);
-      if (length > bytes.length - at)
-        throw new DecodeError(layer, base + at, `an attribute of ${length} bytes where ${bytes.length - at} are left`);
+    for (let at = offset, length = 0; ; at += align4(length)) {
+      length = attributeLength(view, at, layer, base);
+      if (length === 0) return;
       // Of two attributes of one type the last one counts, as in the kernel's nla_parse().
       this.#starts.set(view.getUint16(at + 2, true) & NLA_TYPE_MASK, at + NLA_HDRLEN);
-      at += align4(length);
     }
   }
 
@@ -245,6 +252,12 @@ export class Attributes {
     return start === undefined ? undefined : this.#view.getBigUint64(start);
   }
 
+  /** A __u64, or the one that a structure of `length` bytes begins with; exact up to 2^53. */
+  u64(type: number, length = 8): number | undefined {
+    const start = this.#sized(type, length);
+    return start === undefined ? undefined : Number(this.#view.getBigUint64(start, true));
+  }
+
   bytes(type: number): Uint8Array | undefined {
     const start = this.#starts.get(type);
     return start === undefined ? undefined : this.#bytes.subarray(start, start + this.#lengthAt(start));
@@ -275,6 +288,19 @@ export class Attributes {
   nested(type: number, layer: string): Attributes | undefined {
     const bytes = this.bytes(type);
     return bytes && new Attributes(bytes, layer, 0, this.#offsetOf(type));
+  }
+
+  /** An array: attributes whose types mean nothing, each with attributes of its own. Empty when there is none. */
+  elements(type: number, layer: string): Attributes[] {
+    const array: Attributes[] = [];
+    const bytes = this.bytes(type) ?? new Uint8Array();
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let at = 0, length = 0; ; at += align4(length)) {
+      length = attributeLength(view, at, layer, this.#offsetOf(type));
+      if (length === 0) return array;
+      const start = at + NLA_HDRLEN;
+      array.push(new Attributes(bytes.subarray(start, at + length), layer, 0, this.#offsetOf(type) + start));
+    }
   }
 
   #offsetOf(type: number): number {

@@ -1,6 +1,7 @@
 /**
  * Netlink as bytes and objects: nlmsghdr, attributes, extended acks, and rtnetlink's links, addresses, routes,
- * neighbours, FDB entries and nexthops (include/uapi/linux/{netlink,rtnetlink,if_link,neighbour,nexthop}.h; RFC 3549).
+ * neighbours, FDB entries and nexthops (include/uapi/linux/{netlink,rtnetlink,if_link,neighbour,nexthop}.h; RFC 3549);
+ * generic netlink's families, and WireGuard's (include/uapi/linux/{genetlink,wireguard}.h).
  *
  * Pure: `newX`, `setX`, `deleteX`, `dumpX` make a Request, `decodeX` reads a Message. Sockets, sequence numbers and
  * retries are kernel's. Numbers are in host byte order, little-endian on every machine we support.
@@ -8,6 +9,8 @@
 export * from "./constants.ts";
 export * from "./errors.ts";
 export * from "./ext-ack.ts";
+export * from "./generic/generic.ts";
+export * from "./generic/wireguard.ts";
 export * from "./message.ts";
 export * from "./netfilter/conntrack.ts";
 export * from "./netfilter/nf-tables.ts";
@@ -16,6 +19,7 @@ export * from "./route/bridge.ts";
 export * from "./route/describe.ts";
 export * from "./route/event.ts";
 export * from "./route/fdb.ts";
+export * from "./route/ipip.ts";
 export * from "./route/link.ts";
 export * from "./route/link-stats.ts";
 export * from "./route/multipath.ts";

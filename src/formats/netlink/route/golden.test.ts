@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { parseIp, parseMac, parsePrefix } from "../../netip/index.ts";
 import * as nl from "../index.ts";
+import { attributeTree } from "../testing/attribute-tree.ts";
 
 // What iproute2 sent for each command; testdata/netlink/make.mjs recorded it.
 const file = new URL("../../../../testdata/netlink/requests.json", import.meta.url);
@@ -225,7 +226,8 @@ for (const [command, request] of Object.entries(OURS))
     assert.equal(request.type, theirs.type);
     assert.equal(request.flags, theirs.flags & ~(nl.NLM_F_REQUEST | nl.NLM_F_ACK));
     const kind = theirs.type - (theirs.type % 4);
-    const [weSay, theySay] = [tree(request.payload, kind), tree(theirs.payload, kind)];
+    const shape = { name: String(kind), headerLength: HEADER_LENGTH.get(kind) ?? 0, nests };
+    const [weSay, theySay] = [attributeTree(request.payload, shape), attributeTree(theirs.payload, shape)];
     for (const { path, ours, theirs } of DIFFERENCES)
       if (weSay.get(path) === ours && theySay.get(path) === theirs) {
         weSay.delete(path);
@@ -251,22 +253,7 @@ const NESTS: Record<string, number> = {
   [`${nl.RTM_NEWROUTE}.8`]: 0,
 };
 
-/** A payload as `path of attribute types: hex`, whatever the order; read by a parser that shares nothing with ours. */
-function tree(payload: Uint8Array, kind: number): Map<string, string> {
-  const found = new Map<string, string>();
-  const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
-  const walk = (bytes: Uint8Array, path: string, header: number): void => {
-    found.set(path, hex(bytes.subarray(0, header)));
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    for (let at = header; at < bytes.length; at += (view.getUint16(at, true) + 3) & ~3) {
-      const child = `${path}.${view.getUint16(at + 2, true) & 0x3fff}`;
-      const value = bytes.subarray(at + 4, at + view.getUint16(at, true));
-      const isVethPeer = value.length > 16 && (NESTS[`${child} of veth`] ?? -1) === 16;
-      const nest = NESTS[child] ?? (isVethPeer ? 16 : undefined);
-      if (nest === undefined) found.set(child, hex(value));
-      else walk(value, child, nest);
-    }
-  };
-  walk(payload, String(kind), HEADER_LENGTH.get(kind) ?? 0);
-  return new Map([...found].sort());
+function nests(path: string, value: Uint8Array): number | undefined {
+  const isVethPeer = value.length > 16 && (NESTS[`${path} of veth`] ?? -1) === 16;
+  return NESTS[path] ?? (isVethPeer ? 16 : undefined);
 }

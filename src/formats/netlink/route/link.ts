@@ -14,6 +14,7 @@ import {
   writeBridgePort,
 } from "./bridge.ts";
 import { afterIfinfomsg, IFINFOMSG_LENGTH } from "./ifinfomsg.ts";
+import { type IpipKind, type IpipOptions, readIpip, writeIpip } from "./ipip.ts";
 import { type LinkStats, readLinkStats } from "./link-stats.ts";
 import { type VethOptions, writeVeth } from "./veth.ts";
 import { readVxlan, type VxlanKind, type VxlanOptions, writeVxlan } from "./vxlan.ts";
@@ -36,6 +37,9 @@ export type LinkKind =
   | { readonly kind: "veth" }
   | BridgeKind
   | VxlanKind
+  | IpipKind
+  /** Has no settings here: they are generic netlink's (../generic/wireguard.ts). */
+  | { readonly kind: "wireguard" }
   | { readonly kind: "other"; readonly name: string };
 
 /** A network device as RTM_NEWLINK reports it. */
@@ -70,6 +74,8 @@ export interface LinkSpec {
     | VethOptions
     | BridgeOptions
     | VxlanOptions
+    | IpipOptions
+    | { readonly kind: "wireguard" }
     | { readonly kind: "other"; readonly name: string; readonly data?: Uint8Array | undefined };
   readonly index?: number | undefined;
   readonly mtu?: number | undefined;
@@ -186,10 +192,11 @@ function writeCommon(attributes: AttributeWriter, link: Omit<LinkChange, "name" 
 function writeKind(info: AttributeWriter, kind: LinkSpec["kind"]): void {
   info.text(c.IFLA_INFO_KIND, kind.kind === "other" ? kind.name : kind.kind);
   if (kind.kind === "other") info.bytes(c.IFLA_INFO_DATA, kind.data);
-  else
+  else if (kind.kind !== "wireguard")
     info.nested(c.IFLA_INFO_DATA, (data) => {
       if (kind.kind === "veth") writeVeth(data, kind);
       else if (kind.kind === "bridge") writeBridge(data, kind);
+      else if (kind.kind === "ipip") writeIpip(data, kind);
       else writeVxlan(data, kind);
     });
 }
@@ -238,10 +245,11 @@ export function decodeLinkHead(message: Message): Pick<Link, "index" | "name"> {
 function readKind(info: Attributes): LinkKind | undefined {
   const kind = info.text(c.IFLA_INFO_KIND);
   if (kind === undefined) return undefined;
-  if (kind === "veth") return { kind };
+  if (kind === "veth" || kind === "wireguard") return { kind };
   const data = info.nested(c.IFLA_INFO_DATA, `IFLA_INFO_DATA of ${kind}`);
   if (kind === "bridge" && data) return readBridge(data);
   if (kind === "vxlan" && data) return readVxlan(data);
+  if (kind === "ipip" && data) return readIpip(data);
   return { kind: "other", name: kind };
 }
 
