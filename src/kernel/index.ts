@@ -27,3 +27,4 @@ export * from "./sd-notify.ts";
 export * from "./sysctl.ts";
 export * from "./tracefs.ts";
 export * from "./watch.ts";
+export * from "./wireguard.ts";
