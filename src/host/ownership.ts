@@ -45,8 +45,10 @@ export class Ownership {
     if (route.type !== RTN_UNICAST) return false;
     const onOurDevice = this.device(route.oif);
     if (route.protocol === RTPROT_PODPATH) return onOurDevice || this.#covers(route.dst.address);
-    // Flannel marks nothing; but nobody else routes a subnet onlink by the subnet's own first address.
-    return onOurDevice && route.onlink && route.gateway === route.dst.address && this.#covers(route.dst.address);
+    // Flannel marks nothing; but nobody else routes a subnet onlink by the subnet's own first address (vxlan), or by a
+    // gateway that is no pod's but a node's (ipip).
+    if (!onOurDevice || !route.onlink || !route.gateway || !this.#covers(route.dst.address)) return false;
+    return route.gateway === route.dst.address || !this.#covers(route.gateway);
   }
 
   /** On our own device we take over whatever stands where a route of ours has to be. */

@@ -83,6 +83,37 @@ describe("plan()", () => {
     );
   });
 
+  it("knows the onlink routes by node addresses that Flannel's ipip left on our device, and no others", () => {
+    const route = { ...blackholeRoute(parsePrefix("10.244.2.0/24")), priority: 0 };
+    const onlink = { ...route, type: 1, protocol: 3, oif: FLANNEL, onlink: true };
+    const left = { ...onlink, dst: parsePrefix("10.244.2.0/24"), gateway: NODE[2] };
+    const operators = { ...onlink, dst: parsePrefix("10.244.3.0/24"), gateway: parseIp("10.244.2.7") };
+    const { steps } = plan({ ...EMPTY, routes: [left, operators] }, wantedOf([]));
+    assert.deepEqual(
+      steps.flatMap(({ changes }) => changes).filter(({ change }) => change === "delete-route"),
+      [{ change: "delete-route", route: left }],
+    );
+  });
+
+  it("clears the way for an IPv6 route of another device, which the kernel would refuse beside its predecessor", () => {
+    const dst = parsePrefix("2001:db8:42:2::/64");
+    const routes = [{ dst, gateway: dst.address, oif: FLANNEL, onlink: true }];
+    const wanted = {
+      ...wantedOf([{ key: "2", neighbours: [], fdb: [], routes }]),
+      ranges: [parsePrefix("2001:db8:42::/48")],
+    };
+    const before = { ...blackholeRoute(dst), priority: 1024, type: 1 };
+    const direct = { ...before, gateway: parseIp("fd00:100::c"), oif: ETH0, onlink: false };
+    const last = plan({ ...EMPTY, routes: [direct] }, wanted).steps.at(-1);
+    assert.deepEqual(last, {
+      of: "peer 2",
+      changes: [
+        { change: "delete-route", route: direct },
+        { change: "replace-route", route: routes[0] },
+      ],
+    });
+  });
+
   it("leaves a foreign route in a peer's place alone, and says so", () => {
     const foreign = route("10.244.2.0/24", { gateway: parseIp("192.168.100.99"), oif: ETH0, protocol: 4 });
     const wanted = wantedOf([peer(2, 2), peer(3, 3)]);

@@ -1,4 +1,4 @@
-import { formatPrefix, type Prefix, prefixesEqual } from "../formats/netip/index.ts";
+import { formatPrefix, type Prefix, prefixContains, prefixesEqual } from "../formats/netip/index.ts";
 import { type Address, type FdbEntry, type Neighbour, type Route, RTN_UNICAST } from "../formats/netlink/index.ts";
 import type { Change, Conflict, Plan, Step } from "./change.ts";
 import { Claims, type Parts } from "./claims.ts";
@@ -165,9 +165,12 @@ class Planning {
       for (const other of more) changes.push({ change: "delete-fdb", fdb: other });
       if (entry?.dst !== wanted.dst || !isPermanent(entry)) changes.push({ change: "replace-fdb", fdb: wanted });
     }
-    for (const route of routes)
-      if (!this.#is.inPlaceOf(route).some((other) => satisfies(other, route, this.#owns)))
-        changes.push(...this.#nexthops.replace(route));
+    for (const route of routes) {
+      const inPlace = this.#is.inPlaceOf(route);
+      if (inPlace.some((other) => satisfies(other, route, this.#owns))) continue;
+      for (const other of inPlace) if (forbids(other, route)) changes.push({ change: "delete-route", route: other });
+      changes.push(...this.#nexthops.replace(route));
+    }
     return changes;
   }
 }
@@ -180,6 +183,14 @@ function sameWay(route: Route, wanted: WantedRoute): boolean {
     route.oif === wanted.oif &&
     route.onlink === wanted.onlink
   );
+}
+
+/**
+ * The route stands in its own successor's way: IPv6 takes a gateway for onlink only where no other device's route leads to
+ * it (net/ipv6/route.c, ip6_route_check_nh_onlink), and the gateway is within the subnet.
+ */
+function forbids(route: Route, { dst, gateway, oif, onlink }: WantedRoute): boolean {
+  return route.family === 6 && onlink && gateway !== undefined && prefixContains(dst, gateway) && route.oif !== oif;
 }
 
 /** As `wanted`; on our device it has to be ours by protocol too, elsewhere a stranger's that leads there serves as well. */
