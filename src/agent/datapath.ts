@@ -1,7 +1,14 @@
 import type { Backend } from "../backend/index.ts";
 import type { Prefix } from "../formats/netip/index.ts";
-import type { RtnlEvent } from "../formats/netlink/index.ts";
-import { type Conflict, listHost, type ReconcileReport, reconcile, type StepFailure } from "../host/index.ts";
+import type { Route, RtnlEvent } from "../formats/netlink/index.ts";
+import {
+  type Conflict,
+  listHost,
+  type ReconcileReport,
+  RTPROT_PODPATH,
+  reconcile,
+  type StepFailure,
+} from "../host/index.ts";
 import type { Rtnl } from "../kernel/index.ts";
 import type { Lease } from "../subnet/index.ts";
 import type { Log } from "./log.ts";
@@ -44,6 +51,8 @@ export class Datapath {
   readonly #retries = new Retries({ firstMs: 500, lastMs: 60_000 });
   readonly #counts = { changes: 0, passes: 0, busyPasses: 0 };
   #devices: ReadonlySet<number> = new Set();
+  /** Of a backend that follows the routes to the other nodes: which interfaces these lead by. */
+  #routesBy: ReadonlySet<number> | undefined;
   #failures: readonly StepFailure[] = [];
   #conflicts: readonly Conflict[] = [];
   #cause: PassCause = "start";
@@ -102,15 +111,14 @@ export class Datapath {
     const actual = made.length > 0 ? listHost(rtnl) : before;
     const wanted = { ...backend.wanted(own, peers.current(now), external, actual), blackholes };
     this.#devices = new Set([external.index, ...wanted.devices.map((device) => device.index)]);
-    const report = await reconcile(rtnl, wanted, {
-      actual,
-      skip: ({ of }) => {
-        const isWaiting = this.#retries.isWaiting(of, now);
-        if (isWaiting) waiting.add(of);
-        return isWaiting;
-      },
-    });
-    const unsettled = (await backend.settle?.(own, peers.current(now), external)) ?? [];
+    if (backend.followsRoutes) this.#routesBy = interfacesOf(actual.routes);
+    const skip = (of: string): boolean => {
+      const isWaiting = this.#retries.isWaiting(of, now);
+      if (isWaiting) waiting.add(of);
+      return isWaiting;
+    };
+    const report = await reconcile(rtnl, wanted, { actual, skip: ({ of }) => skip(of) });
+    const unsettled = (await backend.settle?.(own, peers.current(now), external, skip)) ?? [];
     return { ...report, failures: [...report.failures, ...unsettled] };
   }
 
@@ -154,7 +162,8 @@ export class Datapath {
 
   #interest(): Interest {
     const { backend, underlay, ranges } = this.#options;
-    return { names: [underlay.external.name, ...backend.deviceNames], indexes: this.#devices, ranges };
+    const names = [underlay.external.name, ...backend.deviceNames];
+    return { names, indexes: this.#devices, ranges, routesBy: this.#routesBy };
   }
 
   status(): DatapathStatus {
@@ -170,4 +179,13 @@ export class Datapath {
 
 function why(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+function interfacesOf(routes: readonly Route[]): ReadonlySet<number> {
+  const foreign = routes.filter(({ protocol }) => protocol !== RTPROT_PODPATH);
+  return new Set(
+    foreign
+      .flatMap(({ oif, multipath = [] }) => [oif, ...multipath.map((hop) => hop.oif)])
+      .filter((oif) => oif !== undefined),
+  );
 }

@@ -4,6 +4,7 @@
 //   config -> interface -> backend -> leases -> device -> lease -> peers -> forwarding -> nft -> CNI -> subnet.env -> ready
 //
 // From then on the datapath belongs to the cluster: nothing undoes it, whatever becomes of this process.
+import { dirname } from "node:path";
 import { type Backend, BackendError, type ExternalInterface, openBackend } from "../backend/index.ts";
 import { FlannelError, formatSubnetKey, type NetworkConfig } from "../formats/flannel/index.ts";
 import { formatPrefix, type IpFamily } from "../formats/netip/index.ts";
@@ -81,7 +82,14 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
     refuseOverlap(network, there, addresses, configKey);
   const underlay = Underlay.choose(rtnl, asked, log, refuse);
   const { external } = underlay;
-  const backend = openBackendOf(configKey, { rtnl, network, log });
+  let askForPass = (): void => {};
+  const backend = openBackendOf(configKey, {
+    rtnl,
+    network,
+    stateDir: dirname(options.subnetFile),
+    onChange: () => askForPass(),
+    log,
+  });
   open.push(`stop backend ${backend.type}`, () => backend.stop?.());
 
   const feed = new LeaseFeed(subnets, signal);
@@ -113,6 +121,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   });
   const datapath = new Datapath({ rtnl, backend, underlay, peers, own, ranges, blackholes, log, observer });
   const loop = new ReconcileLoop(() => datapath.pass(), options.resyncMs);
+  askForPass = () => loop.trigger();
   open.use(
     "stop watching rtnetlink",
     // Before the first listing, so that nothing changes unseen between the two.

@@ -1,5 +1,5 @@
 import { type Prefix, prefixContains } from "../formats/netip/index.ts";
-import type { RtnlEvent } from "../formats/netlink/index.ts";
+import { RT_TABLE_MAIN, type RtnlEvent } from "../formats/netlink/index.ts";
 import { RTPROT_PODPATH } from "../host/index.ts";
 
 /** What the datapath stands on and consists of. */
@@ -10,6 +10,11 @@ export interface Interest {
   readonly indexes: ReadonlySet<number>;
   /** The cluster's network. */
   readonly ranges: readonly Prefix[];
+  /**
+   * With a backend that follows the routes to the other nodes: the interfaces that these lead by. One that goes down
+   * takes its IPv4 routes with it without a word of them.
+   */
+  readonly routesBy?: ReadonlySet<number> | undefined;
 }
 
 /** Whether the datapath stands on this link, or consists of it. */
@@ -27,7 +32,7 @@ export function isOfInterest(
 export function mayMatter(event: RtnlEvent, interest: Interest): boolean {
   switch (event.of) {
     case "link":
-      return isOfInterest(event.link, interest);
+      return isOfInterest(event.link, interest) || (interest.routesBy?.has(event.link.index) ?? false);
     case "address":
       return interest.indexes.has(event.address.index);
     case "neighbour":
@@ -40,7 +45,8 @@ export function mayMatter(event: RtnlEvent, interest: Interest): boolean {
         (event.nexthop.oif !== undefined && interest.indexes.has(event.nexthop.oif))
       );
     case "route": {
-      const { dst, oif, protocol } = event.route;
+      const { dst, oif, protocol, table } = event.route;
+      if (interest.routesBy && table === RT_TABLE_MAIN) return true;
       if (protocol === RTPROT_PODPATH || (oif !== undefined && interest.indexes.has(oif))) return true;
       return dst !== undefined && interest.ranges.some((range) => prefixContains(range, dst.address));
     }

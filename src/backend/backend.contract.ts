@@ -14,6 +14,7 @@ import {
 import {
   deleteRoute,
   IFA_F_NODAD,
+  type LinkSpec,
   newAddress,
   newLink,
   newRoute,
@@ -33,14 +34,22 @@ export interface BackendSubject {
   /** `Backend` of the network config. */
   readonly config: { readonly Type: string; readonly VNI?: number };
   readonly deviceNames: Readonly<Partial<Record<IpFamily, string>>>;
-  /** The lease of 192.168.100.11 and fd00:100::b, to the byte. */
-  readonly leaseValues: Readonly<Record<Stack, string>>;
+  /** The kind of its devices, where not every kernel has it. */
+  readonly linkKind?: "ipip" | "wireguard";
+  /** Devices that are made by other means than rtnetlink, so that a kernel in memory has to have them. */
+  readonly premade?: readonly LinkSpec[];
+  /** The lease of 192.168.100.11 and fd00:100::b, to the byte. A stack that is not here is refused. */
+  readonly leaseValues: Readonly<Partial<Record<Stack, string>>>;
   /** On an interface of 1500. */
-  readonly mtuBytes: Readonly<Record<Stack, number>>;
+  readonly mtuBytes: Readonly<Partial<Record<Stack, number>>>;
   /** The lease of a peer 192.168.100.n and fd00:100::n (in hexadecimal) with the same backend. */
   readonly peerAttrs: (n: number) => LeaseAttrs;
-  /** A peer's subnet is routed by a device of ours, by its public address, or not at all. */
-  readonly nextHop: "device" | "public" | "none";
+  /**
+   * A peer's subnet is routed by a device of ours and its own first address ("device") or the peer's public address
+   * ("tunnel"), by its public address on the interface, or by nobody; or the whole network by a device, whoever is
+   * there. "elsewhere": the peer is looked at, and routed by somebody's commands.
+   */
+  readonly nextHop: "device" | "tunnel" | "public" | "network" | "none" | "elsewhere";
 }
 
 const ETH0: ExternalInterface = {
@@ -52,10 +61,12 @@ const ETH0: ExternalInterface = {
   ipv6Address: parseIpv6("fd00:100::b"),
   publicIpv6: parseIpv6("fd00:100::b"),
 };
+const NETWORK = "10.244.0.0/16";
+const NETWORKS = { v4: [NETWORK], dual: [NETWORK, "2001:db8:42::/48"], v6: ["2001:db8:42::/48"] } as const;
 const NOTHING: ActualState = { links: [], addresses: [], routes: [], neighbours: [], fdb: [] };
 
 function networkOf(subject: BackendSubject, stack: Stack): NetworkConfig {
-  const v4 = stack === "v6" ? { EnableIPv4: false } : { Network: "10.244.0.0/16" };
+  const v4 = stack === "v6" ? { EnableIPv4: false } : { Network: NETWORK };
   const v6 = stack === "v4" ? {} : { EnableIPv6: true, IPv6Network: "2001:db8:42::/48" };
   return parseNetworkConfig(JSON.stringify({ ...v4, ...v6, Backend: subject.config }));
 }
@@ -67,6 +78,11 @@ function leaseOf(n: number, attrs: LeaseAttrs, stack: Stack): Lease {
     ...(stack !== "v4" && { ipv6Subnet: parsePrefix(`2001:db8:42:${n}::/64`) }),
     attrs,
   };
+}
+
+/** Each peer's subnet has a route of its own. */
+function routesEach({ nextHop }: BackendSubject): boolean {
+  return nextHop === "device" || nextHop === "tunnel" || nextHop === "public";
 }
 
 function subnetsOf(lease: Lease): string[] {
@@ -89,8 +105,14 @@ export function backendContract(subject: BackendSubject): void {
   const { Type: type } = subject.config;
   const open = (stack: Stack): { kernel: MemoryKernel; backend: Backend; lines: string[] } => {
     const kernel = new MemoryKernel();
+    for (const spec of subject.premade ?? []) kernel.execute(newLink(spec));
+    kernel.requests.length = 0;
     const { lines, log } = logger();
-    return { kernel, lines, backend: openBackend({ rtnl: kernel, network: networkOf(subject, stack), log }) };
+    return {
+      kernel,
+      lines,
+      backend: openBackend({ rtnl: kernel, wireguard: kernel.wireguard, network: networkOf(subject, stack), log }),
+    };
   };
   const start = async (stack: Stack): Promise<ReturnType<typeof open> & { own: Lease }> => {
     const opened = open(stack);
@@ -100,13 +122,16 @@ export function backendContract(subject: BackendSubject): void {
   };
   const peer = (n: number, stack: Stack): Lease => leaseOf(n, subject.peerAttrs(n), stack);
 
+  const both = subject.leaseValues.dual === undefined ? "v4" : "dual";
+  const stacks = STACKS.filter((stack) => subject.leaseValues[stack] !== undefined);
+
   describe(`backend contract: ${type}`, () => {
     it("is called as the network config calls it, in any case", () => {
       const network = networkOf({ ...subject, config: { ...subject.config, Type: type.toUpperCase() } }, "v4");
       assert.equal(openBackend({ rtnl: new MemoryKernel(), network, ...logger() }).type, type);
     });
 
-    for (const stack of STACKS) {
+    for (const stack of stacks) {
       it(`${stack}: publishes the lease that Flannel does, byte for byte`, async () => {
         assert.equal(formatLeaseAttrs(await open(stack).backend.leaseAttrs(ETH0, [])), subject.leaseValues[stack]);
       });
@@ -118,7 +143,7 @@ export function backendContract(subject: BackendSubject): void {
         const families: IpFamily[] = stack === "dual" ? [4, 6] : stack === "v4" ? [4] : [6];
         const names = families.map((family) => subject.deviceNames[family]).filter((name) => name !== undefined);
         assert.deepEqual(backend.deviceNames, names);
-        assert.deepEqual(backend.ensureDevices(ETH0, attrs), names);
+        assert.deepEqual(backend.ensureDevices(ETH0, attrs), subject.premade ? [] : names);
         assert.deepEqual([...kernel.links.keys()], names);
         const count = kernel.requests.length;
         assert.deepEqual(backend.ensureDevices(ETH0, attrs), []);
@@ -129,7 +154,8 @@ export function backendContract(subject: BackendSubject): void {
 
       it(`${stack}: another process finds the devices, wants the same of them, and changes nothing`, async () => {
         const { kernel, backend, own } = await start(stack);
-        const other = openBackend({ rtnl: kernel, network: networkOf(subject, stack), ...logger() });
+        const { wireguard } = kernel;
+        const other = openBackend({ rtnl: kernel, wireguard, network: networkOf(subject, stack), ...logger() });
         if (!other.findDevices) return;
         const before = kernel.requests.length;
         assert.deepEqual(other.findDevices(ETH0, own.attrs), []);
@@ -149,17 +175,14 @@ export function backendContract(subject: BackendSubject): void {
       it(`${stack}: leaves pods the MTU that fits the interface`, () => {
         const { backend } = open(stack);
         assert.equal(backend.mtuBytes(ETH0), subject.mtuBytes[stack]);
-        assert.equal(backend.mtuBytes({ ...ETH0, mtuBytes: 9000 }), subject.mtuBytes[stack] + 7500);
+        assert.equal(backend.mtuBytes({ ...ETH0, mtuBytes: 9000 }), (subject.mtuBytes[stack] ?? 0) + 7500);
       });
 
       it(`${stack}: wants nothing for its own lease, and the cluster's networks to itself`, async () => {
         const { backend, own } = await start(stack);
         const wanted = backend.wanted(own, [own], ETH0, NOTHING);
         assert.deepEqual(wanted.peers, []);
-        assert.deepEqual(
-          wanted.ranges.map(formatPrefix),
-          { v4: ["10.244.0.0/16"], dual: ["10.244.0.0/16", "2001:db8:42::/48"], v6: ["2001:db8:42::/48"] }[stack],
-        );
+        assert.deepEqual(wanted.ranges.map(formatPrefix), NETWORKS[stack]);
         assert.deepEqual(
           wanted.devices.map(({ name }) => name),
           backend.deviceNames,
@@ -175,6 +198,14 @@ export function backendContract(subject: BackendSubject): void {
         assert.deepEqual(lines, []);
       });
     }
+
+    for (const stack of STACKS.filter((stack) => !stacks.includes(stack)))
+      it(`${stack}: is refused, with what to do`, () => {
+        assert.throws(
+          () => open(stack),
+          (error) => error instanceof BackendError && /IPv6.*EnableIPv6/.test(error.message),
+        );
+      });
 
     it("ignores a peer it cannot use, with one line, and again when that changes", async () => {
       const { backend, own, lines } = await start("v4");
@@ -192,9 +223,9 @@ export function backendContract(subject: BackendSubject): void {
     });
 
     it("ignores a peer that says it is this node, or has this node's subnet", async () => {
-      const { backend, own } = await start("dual");
-      const twin = leaseOf(5, { ...subject.peerAttrs(5), publicIp: parseIpv4("192.168.100.11") }, "dual");
-      assert.deepEqual(backend.wanted(own, [twin, peer(1, "dual")], ETH0, NOTHING).peers, []);
+      const { backend, own } = await start(both);
+      const twin = leaseOf(5, { ...subject.peerAttrs(5), publicIp: parseIpv4("192.168.100.11") }, both);
+      assert.deepEqual(backend.wanted(own, [twin, peer(1, both)], ETH0, NOTHING).peers, []);
     });
 
     it("says which address is missing before it takes a lease", async () => {
@@ -203,10 +234,11 @@ export function backendContract(subject: BackendSubject): void {
         ["v4", /IPv4/],
         ["v6", /IPv6/],
       ] as const)
-        await assert.rejects(
-          async () => open(stack).backend.leaseAttrs({ index, name, mtuBytes }, []),
-          (error) => error instanceof BackendError && family.test(error.message) && /--iface/.test(error.message),
-        );
+        if (stacks.includes(stack))
+          await assert.rejects(
+            async () => open(stack).backend.leaseAttrs({ index, name, mtuBytes }, []),
+            (error) => error instanceof BackendError && family.test(error.message) && /--iface/.test(error.message),
+          );
     });
   });
 }
@@ -218,25 +250,27 @@ export function backendKernelContract(subject: BackendSubject, skip: string | fa
     let node: KernelNode | undefined;
     afterEach(() => node?.close());
 
-    for (const stack of STACKS) {
+    for (const stack of STACKS.filter((stack) => subject.leaseValues[stack] !== undefined)) {
       const peers = [2, 3].map((n) => leaseOf(n, subject.peerAttrs(n), stack));
-      const subnets = subject.nextHop === "none" ? [] : peers.flatMap(subnetsOf).sort();
+      const routedTo = (leases: readonly Lease[]): string[] =>
+        subject.nextHop === "network"
+          ? [...NETWORKS[stack]]
+          : routesEach(subject)
+            ? leases.flatMap(subnetsOf).sort()
+            : [];
 
       it(`${stack}: routes peers by protocol 112, finds nothing left to do, repairs, and forgets who went`, async () => {
         node = await KernelNode.start(subject, stack);
         await node.reconcile(peers);
-        assert.deepEqual(node.routed(), subnets);
+        assert.deepEqual(node.routed(), routedTo(peers));
         for (const route of node.ours()) node.assertNextHop(route, subject, peers);
         assert.deepEqual(await node.reconcile(peers), []);
         for (const { family, dst } of node.ours()) node.rtnl.execute(deleteRoute({ family, dst }));
         assert.deepEqual(node.routed(), []);
         await node.reconcile(peers);
-        assert.deepEqual(node.routed(), subnets);
+        assert.deepEqual(node.routed(), routedTo(peers));
         await node.reconcile(peers.slice(1));
-        assert.deepEqual(
-          node.routed(),
-          subnets.filter((subnet) => subnetsOf(peers[1] as Lease).includes(subnet)),
-        );
+        assert.deepEqual(node.routed(), routedTo(peers.slice(1)));
       });
 
       it(`${stack}: undoes all that it made, and nothing else`, async () => {
@@ -251,19 +285,19 @@ export function backendKernelContract(subject: BackendSubject, skip: string | fa
     it("leaves a foreign route in the way alone, and names it", async () => {
       node = await KernelNode.start(subject, "v4");
       const peers = [2, 3].map((n) => leaseOf(n, subject.peerAttrs(n), "v4"));
-      const dst = parsePrefix("10.244.2.0/24");
+      const inTheWay = subject.nextHop === "network" ? NETWORK : "10.244.2.0/24";
+      const dst = parsePrefix(inTheWay);
       const foreign = { family: 4, dst, gateway: parseIpv4("192.168.100.77"), protocol: 4 } as const;
       node.rtnl.execute(newRoute({ ...foreign, oif: node.external.index }));
       await node.reconcile(peers);
-      const inPlace = node.rtnl.routes().filter((route) => route.dst && formatPrefix(route.dst) === "10.244.2.0/24");
+      const inPlace = node.rtnl.routes().filter((route) => route.dst && formatPrefix(route.dst) === inTheWay);
       assert.deepEqual(
         inPlace.map(({ gateway, protocol }) => ({ gateway, protocol })),
         [{ gateway: "192.168.100.77", protocol: 4 }],
       );
-      const reaches = subject.nextHop !== "none";
-      assert.deepEqual(node.routed(), reaches ? ["10.244.3.0/24"] : []);
-      assert.equal(node.conflicts.length, reaches ? 1 : 0);
-      for (const conflict of node.conflicts) assert.match(conflict, /10\.244\.2\.0\/24.*ip route del/);
+      assert.deepEqual(node.routed(), routesEach(subject) ? ["10.244.3.0/24"] : []);
+      assert.equal(node.conflicts.length, routesEach(subject) || subject.nextHop === "network" ? 1 : 0);
+      for (const conflict of node.conflicts) assert.match(conflict, /10\.244\.[02]\.0\/(16|24).*ip route del/);
     });
   });
 }
@@ -310,7 +344,7 @@ class KernelNode {
     const wanted = this.backend.wanted(this.#own, peers, this.external, actual);
     const { applied, failures, conflicts } = await reconcile(this.rtnl, wanted, { actual });
     assert.deepEqual(failures, []);
-    assert.deepEqual((await this.backend.settle?.(this.#own, peers, this.external)) ?? [], []);
+    assert.deepEqual((await this.backend.settle?.(this.#own, peers, this.external, () => false)) ?? [], []);
     this.conflicts = conflicts.map(({ why }) => why);
     return applied;
   }
@@ -330,10 +364,15 @@ class KernelNode {
     const lease = peers.find((peer) => subnetsOf(peer).includes(formatPrefix(dst)));
     const family = prefixFamily(dst);
     const publicAddress = family === 4 ? lease?.attrs.publicIp : lease?.attrs.publicIpv6;
-    const expected =
-      subject.nextHop === "device"
-        ? { gateway: dst.address, oif: this.rtnl.link(subject.deviceNames[family] ?? "")?.index, onlink: true }
-        : { gateway: publicAddress, oif: this.external.index, onlink: false };
+    const device = this.rtnl.link(subject.deviceNames[family] ?? "")?.index;
+    const expected = {
+      network: { gateway: undefined, oif: device, onlink: false },
+      device: { gateway: dst.address, oif: device, onlink: true },
+      tunnel: { gateway: publicAddress, oif: device, onlink: true },
+      public: { gateway: publicAddress, oif: this.external.index, onlink: false },
+      none: undefined,
+      elsewhere: undefined,
+    }[subject.nextHop];
     assert.deepEqual({ gateway, oif, onlink }, expected);
   }
 
@@ -344,6 +383,8 @@ class KernelNode {
   }
 
   async close(): Promise<void> {
+    // A forwarder, which would outlive us, ends with its device.
+    this.backend.removeDevices();
     await this.backend.stop?.();
     this.rtnl[Symbol.dispose]();
     this.#ns.close();

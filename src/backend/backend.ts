@@ -1,7 +1,7 @@
 import type { LeaseAttrs, NetworkConfig } from "../formats/flannel/index.ts";
 import type { Ipv4Address, Ipv6Address } from "../formats/netip/index.ts";
 import type { ActualState, StepFailure, WantedState } from "../host/index.ts";
-import type { NetNs, Rtnl } from "../kernel/index.ts";
+import type { NetNs, Rtnl, WireGuard } from "../kernel/index.ts";
 import type { Lease } from "../subnet/index.ts";
 
 export interface Log {
@@ -27,11 +27,20 @@ export interface ExternalInterface {
 /** The part of Rtnl that a backend needs. */
 export type BackendRtnl = Pick<Rtnl, "link" | "execute">;
 
+/** The part of WireGuard that a backend needs. */
+export type WireGuardDoor = Pick<WireGuard, "device" | "set">;
+
 export interface BackendOptions {
   readonly rtnl: BackendRtnl;
   /** The namespace of `rtnl`; default: our own. */
   readonly ns?: NetNs;
   readonly network: NetworkConfig;
+  /** Default: the kernel's, in the namespace of `rtnl`. */
+  readonly wireguard?: WireGuardDoor;
+  /** Where to leave what the next process has to know; default: nowhere. */
+  readonly stateDir?: string;
+  /** Asks for a pass: something of the backend's own has changed, or failed. */
+  readonly onChange?: () => void;
   readonly log: Log;
 }
 
@@ -50,6 +59,8 @@ export interface Backend {
   readonly type: string;
   /** The devices it has in this namespace. */
   readonly deviceNames: readonly string[];
+  /** wanted() depends on the routes to the other nodes (DirectRouting): whenever those change, it has to be asked again. */
+  readonly followsRoutes?: boolean;
   /** The MTU of pods on this node. */
   mtuBytes(external: ExternalInterface): number;
   /** What this node's lease shall say. `leases`: all there are, one of which may be this node's from before. */
@@ -70,8 +81,14 @@ export interface Backend {
    * The rest of what `own` and the peers need, where rtnetlink's tables do not hold it: WireGuard's peers, the
    * forwarding table of a tunnel in this process, somebody's commands. As level-triggered as wanted(): called in every
    * pass, after host is done, with all peers; it finds the difference by itself. Gives what failed, part by part.
+   * @param skip says of a part that failed before, by its `of`, that it shall not be tried again yet
    */
-  settle?(own: Lease, peers: readonly Lease[], external: ExternalInterface): Promise<readonly StepFailure[]>;
+  settle?(
+    own: Lease,
+    peers: readonly Lease[],
+    external: ExternalInterface,
+    skip: (of: string) => boolean,
+  ): Promise<readonly StepFailure[]>;
   traffic?(): Traffic;
   /** Ends what runs in this process. The kernel's state stays. */
   stop?(): Promise<void>;

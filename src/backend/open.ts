@@ -1,12 +1,18 @@
 import { AllocBackend } from "./alloc/alloc.ts";
 import type { Backend, BackendOptions } from "./backend.ts";
 import { BackendError } from "./errors.ts";
+import { ExtensionBackend } from "./extension/extension.ts";
 import { HostGwBackend } from "./host-gw/host-gw.ts";
+import { IpipBackend } from "./ipip/ipip.ts";
 import { VxlanBackend } from "./vxlan/vxlan.ts";
+import { WireguardBackend } from "./wireguard/wireguard.ts";
 
 const BACKENDS: Record<string, (options: BackendOptions) => Backend> = {
   vxlan: (options) => new VxlanBackend(options),
   "host-gw": (options) => new HostGwBackend(options),
+  ipip: (options) => new IpipBackend(options),
+  wireguard: (options) => new WireguardBackend(options),
+  extension: (options) => new ExtensionBackend(options),
   alloc: (options) => new AllocBackend(options),
 };
 

@@ -1,5 +1,4 @@
 import { formatPrefix, type IpAddress, type Prefix, prefixesOverlap, prefixFamily } from "../formats/netip/index.ts";
-import type { WantedPeer } from "../host/index.ts";
 import type { Lease } from "../subnet/index.ts";
 import { present } from "./addresses.ts";
 import type { ExternalInterface, Log } from "./backend.ts";
@@ -47,7 +46,7 @@ export class PeerLeases {
   }
 
   /** @param toPeer what the lease's node needs, or why its lease cannot be used */
-  wanted(leases: readonly Lease[], toPeer: (lease: Lease) => WantedPeer | string): readonly WantedPeer[] {
+  usable<T extends object>(leases: readonly Lease[], toPeer: (lease: Lease) => T | string): readonly T[] {
     const names = new Set<string>();
     const peers = leases.flatMap((lease) => {
       const peer = toPeer(lease);

@@ -86,7 +86,7 @@ describe("plan()", () => {
   it("knows the onlink routes by node addresses that Flannel's ipip left on our device, and no others", () => {
     const route = { ...blackholeRoute(parsePrefix("10.244.2.0/24")), priority: 0 };
     const onlink = { ...route, type: 1, protocol: 3, oif: FLANNEL, onlink: true };
-    const left = { ...onlink, dst: parsePrefix("10.244.2.0/24"), gateway: NODE[2] };
+    const left = { ...onlink, dst: parsePrefix("10.244.2.0/24"), gateway: parseIp("192.168.100.12") };
     const operators = { ...onlink, dst: parsePrefix("10.244.3.0/24"), gateway: parseIp("10.244.2.7") };
     const { steps } = plan({ ...EMPTY, routes: [left, operators] }, wantedOf([]));
     assert.deepEqual(

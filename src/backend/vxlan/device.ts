@@ -1,23 +1,9 @@
 import type { VxlanOptions } from "../../formats/flannel/index.ts";
 import { type IpAddress, isIpv6, type MacAddress } from "../../formats/netip/index.ts";
-import {
-  deleteLink,
-  type Link,
-  type LinkSpec,
-  newLink,
-  setLink,
-  type VxlanOptions as VxlanKindOptions,
-} from "../../formats/netlink/index.ts";
-import {
-  isAlreadyExists,
-  isPermission,
-  isUnsupported,
-  type NetNs,
-  readSysctl,
-  writeSysctl,
-} from "../../kernel/index.ts";
-import type { BackendRtnl, ExternalInterface, Log } from "../backend.ts";
-import { BackendError } from "../errors.ts";
+import type { Link, LinkSpec, VxlanOptions as VxlanKindOptions } from "../../formats/netlink/index.ts";
+import { type NetNs, readSysctl, writeSysctl } from "../../kernel/index.ts";
+import type { ExternalInterface } from "../backend.ts";
+import { type DeviceContext, type DeviceKind, ensureDevice, kindOf } from "../device.ts";
 
 /** What Linux takes for a vxlan device's port when nobody names one; the IANA's number is 4789. */
 const KERNEL_PORT = 8472;
@@ -63,11 +49,19 @@ export function vxlanDeviceName(vni: number, family: 4 | 6): string {
   return family === 6 ? `flannel-v6.${vni}` : `flannel.${vni}`;
 }
 
-/** Why the device cannot serve as `spec`, of what the kernel does not let change; undefined: it can. */
+export const VXLAN_DEVICE: DeviceKind<VxlanDeviceSpec> = {
+  module: "vxlan",
+  config: "CONFIG_VXLAN",
+  describe: ({ kind }) => `vxlan id ${kind.id}, local ${kind.local}, port ${kind.port}`,
+  incompatibility,
+  taken: ({ kind }) =>
+    `another vxlan device has this VNI and port; find it with "ip -d link show type vxlan" and delete it, or set another Backend.VNI than ${kind.id}`,
+};
+
+/** Its udpcsum is left as it is, which cannot be changed. */
 export function incompatibility(link: Link, spec: VxlanDeviceSpec): string | undefined {
   const is = link.kind;
-  if (is?.kind !== "vxlan")
-    return `it is no vxlan device${is ? ` but ${is.kind === "other" ? is.name : is.kind}` : ""}`;
+  if (is?.kind !== "vxlan") return `it is no vxlan device but ${kindOf(link)}`;
   const pairs: [what: string, is: unknown, wanted: unknown][] = [
     ["VNI", is.id, spec.kind.id],
     ["lower device", is.link, spec.kind.link],
@@ -82,68 +76,14 @@ export function incompatibility(link: Link, spec: VxlanDeviceSpec): string | und
   return wrong && `its ${wrong[0]} is ${wrong[1] ?? "none"}, not ${wrong[2] ?? "none"}`;
 }
 
-/** What of the device is not as in `spec` and can be changed while it carries packets. */
-export function unlike(link: Link, spec: VxlanDeviceSpec): string[] {
-  return [
-    ...(link.mtu === spec.mtu ? [] : [`the MTU of ${spec.name} is ${link.mtu}, not ${spec.mtu}`]),
-    ...(link.address === spec.address ? [] : [`the MAC of ${spec.name} is ${link.address}, not ${spec.address}`]),
-  ];
-}
-
-export interface DeviceContext {
-  readonly rtnl: BackendRtnl;
-  readonly ns?: NetNs;
-  readonly log: Log;
-}
-
-/**
- * Makes the device be and be right. A device that serves is kept, with its udpcsum: to make it anew would lose
- * packets. Returns it, and whether it had to be made. @throws {BackendError}
- */
-export function ensureVxlanDevice(context: DeviceContext, spec: VxlanDeviceSpec): { link: Link; isNew: boolean } {
-  const { rtnl, log } = context;
-  let link = rtnl.link(spec.name);
-  const why = link && incompatibility(link, spec);
-  if (link && why !== undefined) {
-    log.warn({ device: spec.name }, `replacing ${spec.name}: ${why}`);
-    rtnl.execute(deleteLink({ index: link.index }));
-    link = undefined;
-  }
-  const isNew = link === undefined;
-  if (isNew) {
-    create(rtnl, spec);
-    refuseRouterAdvertisements(spec.name, context.ns);
-    link = rtnl.link(spec.name);
-  }
-  if (!link) throw new BackendError(`Cannot keep ${spec.name}: somebody deleted it as soon as it was made`);
-  if (unlike(link, spec).length > 0) {
-    log.info({ device: spec.name, mtu: spec.mtu, mac: spec.address }, `setting MTU and MAC of ${spec.name}`);
-    rtnl.execute(setLink({ index: link.index, mtu: spec.mtu, address: spec.address }));
-    link = { ...link, mtu: spec.mtu, address: spec.address };
-  }
-  return { link, isNew };
-}
-
-function create(rtnl: BackendRtnl, spec: VxlanDeviceSpec): void {
-  try {
-    rtnl.execute(newLink(spec));
-  } catch (error) {
-    throw new BackendError(`Cannot create ${spec.name} (${describe(spec)}): ${explain(error, spec)}`, { cause: error });
-  }
-}
-
-function describe({ kind }: VxlanDeviceSpec): string {
-  return `vxlan id ${kind.id}, local ${kind.local}, port ${kind.port}`;
-}
-
-function explain(error: unknown, spec: VxlanDeviceSpec): string {
-  const said = error instanceof Error ? error.message : String(error);
-  if (isPermission(error)) return `not permitted; run as root or with CAP_NET_ADMIN`;
-  if (isUnsupported(error))
-    return `this kernel has no vxlan devices; load the module (modprobe vxlan), or use a kernel with CONFIG_VXLAN (${said})`;
-  if (isAlreadyExists(error))
-    return `another vxlan device has this VNI and port; find it with "ip -d link show type vxlan" and delete it, or set another Backend.VNI than ${spec.kind.id}`;
-  return said;
+/** Makes the device be and be right. @throws {BackendError} */
+export function ensureVxlanDevice(
+  context: DeviceContext & { readonly ns?: NetNs },
+  spec: VxlanDeviceSpec,
+): { link: Link; isNew: boolean } {
+  const ensured = ensureDevice(context, spec, VXLAN_DEVICE);
+  if (ensured.isNew) refuseRouterAdvertisements(spec.name, context.ns);
+  return ensured;
 }
 
 /** Router advertisements that reach the tunnel would give the node routes from another node. */

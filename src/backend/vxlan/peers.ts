@@ -4,12 +4,12 @@ import {
   type IpFamily,
   type MacAddress,
   type Prefix,
-  prefixContains,
   prefixFamily,
 } from "../../formats/netip/index.ts";
-import { type Route, RTN_UNICAST } from "../../formats/netlink/index.ts";
-import { RTPROT_PODPATH, type WantedPeer } from "../../host/index.ts";
+import type { Route } from "../../formats/netlink/index.ts";
+import type { WantedPeer } from "../../host/index.ts";
 import type { Lease } from "../../subnet/index.ts";
+import { directInterface } from "../direct-routing.ts";
 import { clashWithSelf, leaseName, otherBackend, type Self } from "../peer-leases.ts";
 
 /** One family's part of a peer's lease. */
@@ -77,18 +77,4 @@ function vtepParts({ subnet, mac, publicIp }: Vtep, context: PeerContext): Omit<
     fdb: [{ index, lladdr: mac, dst: publicIp }],
     routes: [{ dst: subnet, gateway, oif: index, onlink: true }],
   };
-}
-
-/** The interface by which `ip route get` reaches the address with no gateway between; undefined: there is one, or no route. */
-export function directInterface(address: IpAddress, routes: readonly Route[]): number | undefined {
-  let best: Route | undefined;
-  for (const route of routes) {
-    if (route.protocol === RTPROT_PODPATH || route.family !== prefixFamily({ address })) continue;
-    if (route.dst && !prefixContains(route.dst, address)) continue;
-    const [length, bestLength] = [route.dst?.length ?? 0, best?.dst?.length ?? 0];
-    const isBetter = !best || length > bestLength;
-    if (isBetter || (length === bestLength && (route.priority ?? 0) < (best?.priority ?? 0))) best = route;
-  }
-  const isDirect = best?.type === RTN_UNICAST && best.gateway === undefined && best.multipath === undefined;
-  return isDirect ? best?.oif : undefined;
 }

@@ -10,10 +10,10 @@ import { type Ipv4Address, parseIp, parseIpv4, parseMac, parsePrefix } from "../
 import type { Link, Request, Route } from "../../formats/netlink/index.ts";
 import type { ActualState } from "../../host/index.ts";
 import type { Lease } from "../../subnet/index.ts";
+import { directInterface } from "../direct-routing.ts";
 import { type BackendError, type ExternalInterface, openBackend } from "../index.ts";
 import { incompatibility, vxlanDeviceSpec } from "./device.ts";
 import { deriveVtepMac } from "./mac.ts";
-import { directInterface } from "./peers.ts";
 import { VxlanBackend } from "./vxlan.ts";
 
 const ETH0: ExternalInterface = {

@@ -13,12 +13,12 @@ import { isNotFound } from "../../kernel/index.ts";
 import type { Lease } from "../../subnet/index.ts";
 import { familiesOf, NO_IPV4, noAddress, publicAddresses, rangesOf } from "../addresses.ts";
 import type { Backend, BackendOptions, ExternalInterface } from "../backend.ts";
+import { findDevice } from "../device.ts";
 import { PeerLeases, selfOf } from "../peer-leases.ts";
 import {
   ensureVxlanDevice,
-  incompatibility,
   OVERHEAD_BYTES,
-  unlike,
+  VXLAN_DEVICE,
   type VxlanDeviceSpec,
   vxlanDeviceName,
   vxlanDeviceSpec,
@@ -30,6 +30,7 @@ import { type Devices, wantedPeer } from "./peers.ts";
 export class VxlanBackend implements Backend {
   readonly type = "vxlan";
   readonly deviceNames: readonly string[];
+  readonly followsRoutes: boolean;
   readonly #families: readonly IpFamily[];
   readonly #vxlan: VxlanOptions;
   readonly #options: BackendOptions;
@@ -42,6 +43,7 @@ export class VxlanBackend implements Backend {
     const { network } = options;
     this.#options = options;
     this.#vxlan = parseVxlanOptions(network.backend);
+    this.followsRoutes = this.#vxlan.directRouting;
     this.#families = familiesOf(network);
     this.#peers = new PeerLeases(options.log);
     this.deviceNames = this.#families.map((family) => vxlanDeviceName(this.#vxlan.vni, family));
@@ -91,12 +93,9 @@ export class VxlanBackend implements Backend {
   findDevices(external: ExternalInterface, attrs: LeaseAttrs): readonly string[] {
     this.#devices.clear();
     return this.#specs(external, attrs).flatMap(({ family, spec }) => {
-      const link = this.#options.rtnl.link(spec.name);
-      if (!link) return [`${spec.name} is missing`];
-      const unfit = incompatibility(link, spec);
-      if (unfit !== undefined) return [`${spec.name} cannot serve: ${unfit}`];
-      this.#devices.set(family, { index: link.index, name: link.name });
-      return unlike(link, spec);
+      const { link, problems } = findDevice(this.#options.rtnl, spec, VXLAN_DEVICE);
+      if (link) this.#devices.set(family, { index: link.index, name: link.name });
+      return problems;
     });
   }
 
@@ -117,7 +116,7 @@ export class VxlanBackend implements Backend {
     };
     return {
       devices: [...this.#devices].map(([family, device]) => wantedDevice(family, device, own)),
-      peers: this.#peers.wanted(peers, (lease) => wantedPeer(lease, context)),
+      peers: this.#peers.usable(peers, (lease) => wantedPeer(lease, context)),
       ranges: rangesOf(this.#options.network),
     };
   }
