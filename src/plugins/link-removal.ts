@@ -49,8 +49,9 @@ export class LinkRemoval {
   sweep(): void {
     if (this.#isDue) return;
     this.#isDue = true;
-    // Not at once: what else is put aside in this turn of the event loop goes along.
-    setImmediate(() => this.#next());
+    if (this.#running === 0) this.#next();
+    // One is under way: what else is put aside in this turn of the event loop goes along with the second.
+    else setImmediate(() => this.#next());
   }
 
   /** Deletes the host's device `index`; resolves when it is gone. */
@@ -127,15 +128,20 @@ export class LinkRemoval {
   }
 }
 
+export interface Removal {
+  /** The device is gone; from removeFromPod() on it is out of use. */
+  readonly gone: Promise<void>;
+}
+
 /** Takes the pod's interface away, and its other end with it. Content when there is none. */
-export async function removeFromPod({ rtnl, ifName }: Pod, host: Host): Promise<void> {
+export async function removeFromPod({ rtnl, ifName }: Pod, host: Host): Promise<Removal> {
   const { link, namespaceId } = rtnl.linkAndNamespaceId(ifName, host.netns);
-  if (!link) return;
+  if (!link) return { gone: Promise.resolve() };
   const { kind, link: hostIndex, linkNetnsId } = link;
   if (kind?.kind !== "veth" || hostIndex === undefined || linkNetnsId === undefined || linkNetnsId !== namespaceId) {
     // Its other end, if it has one, is in no place that we know: an index alone may mean another namespace's device.
     await rtnl.executeAsync(deleteLink({ index: link.index }), { tolerate: isNotFound });
-    return;
+    return { gone: Promise.resolve() };
   }
   // The group first: from then on a crash loses nothing, and a DEL that is tried again still finds the name.
   host.rtnl.execute(setLink({ index: hostIndex, group: ASIDE_GROUP }), { tolerate: isNotFound });
@@ -143,5 +149,7 @@ export async function removeFromPod({ rtnl, ifName }: Pod, host: Host): Promise<
     [setLink({ index: link.index, isUp: false }), setLink({ index: link.index, newName: `gone${link.index}` })],
     { tolerate: isNotFound },
   );
-  await host.removal.removeAside(hostIndex);
+  const gone = host.removal.removeAside(hostIndex);
+  gone.catch(() => {}); // whoever awaits it later is told all the same
+  return { gone };
 }
