@@ -26,14 +26,18 @@ export interface ProgramResult {
   readonly stderr: string;
 }
 
+/** For a process that has no PATH at all. */
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const MFD_CLOEXEC = 1;
 const O_CLOEXEC = 0o2000000;
 const WNOHANG = 1;
 const STDERR_MAX_BYTES = 64 * 1024;
 
-/** Where a program is: in PATH, or where a service's short PATH often does not lead. */
-export function findProgram(name: string, path: string = process.env.PATH ?? ""): string | undefined {
-  return [...path.split(delimiter).filter((dir) => dir !== ""), "/usr/sbin", "/sbin"]
+/** Where a program is, as execvp() finds it. */
+export function findProgram(name: string, path: string = process.env.PATH ?? DEFAULT_PATH): string | undefined {
+  return path
+    .split(delimiter)
+    .filter((dir) => dir !== "")
     .map((dir) => join(dir, name))
     .find(isProgram);
 }
