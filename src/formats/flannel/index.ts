@@ -14,5 +14,6 @@ export * from "./lease-attrs.ts";
 export * from "./network-config.ts";
 export * from "./subnet-env.ts";
 export * from "./subnet-key.ts";
+export * from "./udp.ts";
 export * from "./vxlan.ts";
 export * from "./wireguard.ts";
