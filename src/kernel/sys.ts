@@ -52,6 +52,22 @@ export const recvfrom: Call<
 > = call("long recvfrom(int, void *, size_t, int, void *, void *)");
 /** `header` is the address of a `struct msghdr` in memory of mapMemory(). */
 export const recvmsg: Call<[fd: number, header: number, flags: number]> = call("long recvmsg(int, uintptr_t, int)");
+/** `headers` is the address of `count` times `struct mmsghdr` in memory of mapMemory(). Gives how many were sent. */
+export const sendmmsg: Call<[fd: number, headers: number, count: number, flags: number]> = call(
+  "int sendmmsg(int, uintptr_t, unsigned int, int)",
+);
+/** Gives how many arrived; with MSG_DONTWAIT the timeout, a NULL here, means nothing. */
+export const recvmmsg: Call<[fd: number, headers: number, count: number, flags: number, timeout: null]> = call(
+  "int recvmmsg(int, uintptr_t, unsigned int, int, void *)",
+);
+/** read() into memory of mapMemory(). */
+export const readInto: Call<[fd: number, address: number, length: number]> = call("long read(int, uintptr_t, size_t)");
+/** `vectors` is the address of `count` times `struct iovec` in memory of mapMemory(). */
+export const writev: Call<[fd: number, vectors: number, count: number]> = call("long writev(int, uintptr_t, int)");
+/** `descriptors` is the address of `count` times `struct pollfd` in memory of mapMemory(). Blocks this thread. */
+export const poll: Call<[descriptors: number, count: number, timeoutMs: number]> = call(
+  "int poll(uintptr_t, unsigned long, int)",
+);
 export const setsockopt: Call<[fd: number, level: number, option: number, value: Memory, length: number]> = call(
   "int setsockopt(int, int, int, const void *, uint32_t)",
 );
@@ -107,6 +123,10 @@ export function posixSpawn(
 
 export const ioctl: Call<[fd: number, request: number, argument: Uint8Array]> = call(
   "int ioctl(int, unsigned long, void *)",
+);
+/** An ioctl whose argument is a number and no memory. */
+export const ioctlNumber: Call<[fd: number, request: number, argument: number]> = call(
+  "int ioctl(int, unsigned long, unsigned long)",
 );
 /** `time` receives a `struct timespec`. */
 export const clockGettime: Call<[clock: number, time: Uint8Array]> = call("int clock_gettime(int, void *)");
