@@ -9,7 +9,7 @@ import { SUBJECTS } from "./testing/subjects.ts";
 for (const subject of SUBJECTS) backendContract(subject);
 
 describe("openBackend()", () => {
-  for (const type of ["udp", "ipsec", "tencent-vpc", "constructor"])
+  for (const type of ["ipsec", "tencent-vpc", "constructor"])
     it(`refuses a backend it does not have, ${type}, and names those it has`, () => {
       const network = parseNetworkConfig(JSON.stringify({ Network: "10.244.0.0/16", Backend: { Type: type } }));
       const log = { debug() {}, info() {}, warn() {}, error() {} };

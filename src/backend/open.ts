@@ -4,6 +4,7 @@ import { BackendError } from "./errors.ts";
 import { ExtensionBackend } from "./extension/extension.ts";
 import { HostGwBackend } from "./host-gw/host-gw.ts";
 import { IpipBackend } from "./ipip/ipip.ts";
+import { UdpBackend } from "./udp/udp.ts";
 import { VxlanBackend } from "./vxlan/vxlan.ts";
 import { WireguardBackend } from "./wireguard/wireguard.ts";
 
@@ -13,6 +14,7 @@ const BACKENDS: Record<string, (options: BackendOptions) => Backend> = {
   ipip: (options) => new IpipBackend(options),
   wireguard: (options) => new WireguardBackend(options),
   extension: (options) => new ExtensionBackend(options),
+  udp: (options) => new UdpBackend(options),
   alloc: (options) => new AllocBackend(options),
 };
 

@@ -8,8 +8,17 @@ import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { parseIp, parsePrefix } from "../../formats/netip/index.ts";
-import { IFA_F_NODAD, newAddress, newLink, newRoute, setLink } from "../../formats/netlink/index.ts";
-import { createUnnamedNetNs, inNs, type NetNs, Nft, Rtnl, watchRtnl, writeSysctl } from "../../kernel/index.ts";
+import { deleteLink, IFA_F_NODAD, newAddress, newLink, newRoute, setLink } from "../../formats/netlink/index.ts";
+import {
+  createUnnamedNetNs,
+  inNs,
+  isNotFound,
+  type NetNs,
+  Nft,
+  Rtnl,
+  watchRtnl,
+  writeSysctl,
+} from "../../kernel/index.ts";
 import { openEtcdStore, type Store, startEmbeddedServer } from "../../store/index.ts";
 import type { AgentStatus, ReadyReport } from "../index.ts";
 
@@ -83,6 +92,7 @@ export class TestCluster implements AsyncDisposable {
   /** For a test that is ended from outside, which runs no `finally`. */
   readonly #onExit = (): void => {
     for (const child of this.#children) child.kill("SIGKILL");
+    this.#endForwarders();
     rmSync(this.dir, { recursive: true, force: true });
   };
 
@@ -230,10 +240,16 @@ export class TestCluster implements AsyncDisposable {
     return child;
   }
 
+  /** The udp backend's forwarders outlive their agents, and end with their device. */
+  #endForwarders(): void {
+    for (const { rtnl } of this.#nodes) rtnl.execute(deleteLink({ name: "flannel0" }), { tolerate: isNotFound });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     process.off("exit", this.#onExit);
     process.off("SIGTERM", exitNow);
     await Promise.all(this.#children.map((child) => endChild(child)));
+    this.#endForwarders();
     await this.#store?.[Symbol.asyncDispose]();
     await this.stopStore();
     for (const { ns, rtnl } of this.#nodes) {

@@ -94,6 +94,15 @@ export const SUBJECTS: readonly BackendSubject[] = [
     nextHop: "elsewhere",
   },
   {
+    config: { Type: "udp" },
+    deviceNames: { 4: "flannel0" },
+    premade: [{ name: "flannel0", kind: { kind: "other", name: "tun" }, mtu: 1472 }],
+    leaseValues: { v4: '{"PublicIP":"192.168.100.11","PublicIPv6":null}' },
+    mtuBytes: { v4: 1472 },
+    peerAttrs: (n) => ({ ...addresses(n), backendType: "" }),
+    nextHop: "network",
+  },
+  {
     config: { Type: "alloc" },
     deviceNames: {},
     leaseValues: {
