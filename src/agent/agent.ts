@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { Traffic } from "../backend/index.ts";
 import type { GatewayStatus } from "../gateway/index.ts";
 import { notifySupervisor } from "../kernel/index.ts";
 import { openEtcdStore, type Store, type StoreState } from "../store/index.ts";
@@ -8,7 +9,7 @@ import { serveHealth } from "./health.ts";
 import type { Log } from "./log.ts";
 import { type RunningNode, startNode } from "./node.ts";
 import type { Observer } from "./observer.ts";
-import type { AgentOptions, MasqueradeMode } from "./options.ts";
+import type { AgentOptions } from "./options.ts";
 import { requireNetAdmin } from "./preflight.ts";
 import { type RunRecord, statusSocketPath, writeRunRecord } from "./status/run-record.ts";
 import { serveStatus } from "./status/serve.ts";
@@ -34,10 +35,10 @@ export interface ReadyReport {
 export interface AgentStatus extends Omit<ReadyReport, "ready"> {
   readonly datapath: DatapathStatus;
   readonly store: StoreState;
+  /** Of a backend that carries packets itself. */
+  readonly traffic?: Traffic;
   /** Keys and values under `<prefix>/subnets` that are no leases. */
   readonly skippedLeases: number;
-  /** Absent when the options want no such rules. */
-  readonly masquerade?: { readonly mode: MasqueradeMode; readonly isInPlace: boolean };
   readonly gateway?: Omit<GatewayStatus, "badValues"> & { readonly badValues: Readonly<Record<string, string>> };
 }
 

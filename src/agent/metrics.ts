@@ -1,5 +1,6 @@
 // The agent in numbers, by Prometheus' naming conventions. Loaded only where --healthz-port asks for it.
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Traffic } from "../backend/index.ts";
 import type { AgentStatus } from "./agent.ts";
 import type { Observer } from "./observer.ts";
 
@@ -68,6 +69,18 @@ export class Metrics implements Observer, Disposable {
     total("podpath_leases_skipped_total", "Keys and values under subnets/ that are no leases", () => {
       return status()?.skippedLeases;
     });
+    const each = (name: string, help: string, label: string, values: (traffic: Traffic) => Traffic["drops"]): void => {
+      const collect = (): void => {
+        one.reset();
+        const traffic = status()?.traffic;
+        if (traffic) for (const [of, value] of Object.entries(values(traffic))) one.inc({ [label]: of }, value);
+      };
+      const one = new Counter({ ...this.#named(name, help), labelNames: [label], collect });
+    };
+    const ways = "into the tunnel (tx) and out of it (rx), where this node itself carries them: backend udp";
+    each("podpath_tunnel_packets_total", `Packets ${ways}`, "direction", ({ packets }) => packets);
+    each("podpath_tunnel_bytes_total", `Bytes ${ways}`, "direction", ({ bytes }) => bytes);
+    each("podpath_tunnel_drops_total", "Packets that the tunnel dropped, by reason", "reason", ({ drops }) => drops);
     total("process_cpu_seconds_total", "Processor time used", () => {
       const { user, system } = process.cpuUsage();
       return (user + system) / 1e6;

@@ -1,4 +1,4 @@
-import { type IpFamily, type Prefix, prefixFamily } from "../formats/netip/index.ts";
+import { formatPrefix, type IpFamily, type Prefix, prefixFamily } from "../formats/netip/index.ts";
 import {
   type Chain,
   type Family,
@@ -8,10 +8,29 @@ import {
   replaceTable,
   rule,
 } from "../formats/nftables/index.ts";
-import { type MasqueradeConfig, type MasqueradeNetwork, MULTICAST, networksOf, nonMasqueradeOf } from "./config.ts";
+
+/** One family: the cluster's network (N) and this node's own subnet of it (P). */
+export interface MasqueradeNetwork {
+  readonly network: Prefix;
+  readonly subnet: Prefix;
+}
+
+export interface MasqueradeConfig {
+  readonly ipv4?: MasqueradeNetwork;
+  readonly ipv6?: MasqueradeNetwork;
+  /** Flannel's --ip-masq. */
+  readonly ipMasq: boolean;
+  /** Flannel's --iptables-forward-rules, on by default there. */
+  readonly forwardRules: boolean;
+  /** By default on; off for kernels without it. */
+  readonly randomFully?: boolean;
+}
 
 /** Flannel's own names, so that either daemon finds and replaces what the other left. */
 export const FLANNEL_TABLES = { ipv4: "flannel-ipv4", ipv6: "flannel-ipv6" } as const;
+
+/** What Flannel and kube-proxy never masquerade: multicast. */
+const MULTICAST = { 4: "224.0.0.0/4", 6: "ff00::/8" } as const;
 
 /**
  * The mark of a packet that somebody else masquerades (kube-proxy, our gateway). Compared exactly, as Flannel's nft
@@ -22,7 +41,8 @@ const MASQUERADE_MARK = rule`0x00004000`;
 
 /** nft text of one transaction that puts Flannel's tables, as `config` wants them, in the place of what there is. */
 export function masqueradeRuleset(config: MasqueradeConfig): string {
-  return networksOf(config)
+  return [config.ipv4, config.ipv6]
+    .filter((net) => net !== undefined)
     .map((net) => printTransaction(tableCommands(net, config)))
     .join("");
 }
@@ -49,12 +69,14 @@ export function masqueradeTables(config: MasqueradeConfig): { family: Family; ta
   ];
 }
 
-function tableCommands(
-  net: ReturnType<typeof networksOf>[number],
-  config: MasqueradeConfig,
-): ReturnType<typeof replaceTable> {
+function tableCommands(net: MasqueradeNetwork, config: MasqueradeConfig): ReturnType<typeof replaceTable> {
+  const version = prefixFamily(net.network);
+  if (prefixFamily(net.subnet) !== version)
+    throw new RangeError(
+      `Subnet ${formatPrefix(net.subnet)} and network ${formatPrefix(net.network)} differ in family`,
+    );
   const place =
-    net.family === 4
+    version === 4
       ? ({ family: "ip", table: FLANNEL_TABLES.ipv4 } as const)
       : ({ family: "ip6", table: FLANNEL_TABLES.ipv6 } as const);
   const contents: NftObject[] = [];
@@ -69,7 +91,7 @@ function tableCommands(
         base: { type: "nat", hook: "postrouting", priority: "srcnat", policy: "accept" },
         comment: "chain to manage traffic masquerading by flannel",
       },
-      masqueradeRules(net, config),
+      masqueradeRules(net, config.randomFully ?? true),
     );
   if (config.forwardRules)
     chain(
@@ -92,17 +114,15 @@ function tableCommands(
  * pod of another node keeps its source. Kept so, because a mixed cluster must do one thing; our gateway masquerades
  * such packets in its own table.
  */
-function masqueradeRules({ network: N, subnet: P }: MasqueradeNetwork, config: MasqueradeConfig): RuleText[] {
-  const family = prefixFamily(N);
-  const ip = family === 4 ? rule`ip` : rule`ip6`;
-  const masquerade = (config.randomFully ?? true) ? rule`masquerade fully-random` : rule`masquerade`;
+function masqueradeRules({ network: N, subnet: P }: MasqueradeNetwork, randomFully: boolean): RuleText[] {
+  const ip = prefixFamily(N) === 4 ? rule`ip` : rule`ip6`;
+  const masquerade = randomFully ? rule`masquerade fully-random` : rule`masquerade`;
   return [
     rule`meta mark ${MASQUERADE_MARK} return`,
     rule`${ip} saddr ${P} ${ip} daddr ${N} return`,
     rule`${ip} saddr ${N} ${ip} daddr ${P} return`,
     rule`${ip} saddr != ${P} ${ip} daddr ${N} return`,
-    ...nonMasqueradeOf(config, family).map((prefix) => rule`${ip} saddr ${N} ${ip} daddr ${prefix} return`),
-    rule`${ip} saddr ${N} ${ip} daddr != ${MULTICAST[family]} ${masquerade}`,
+    rule`${ip} saddr ${N} ${ip} daddr != ${MULTICAST[prefixFamily(N)]} ${masquerade}`,
     rule`${ip} saddr != ${N} ${ip} daddr ${N} ${masquerade}`,
   ];
 }

@@ -7,10 +7,9 @@ import type { NetNs, Nft } from "../../kernel/index.ts";
 import { masqueradeRuleset, masqueradeTables } from "../../masquerade/index.ts";
 import type { Lease } from "../../subnet/index.ts";
 import { familiesOf } from "../families.ts";
-import { masqueradeConfig, masqueradeMode } from "../masquerade.ts";
 import type { AgentOptions } from "../options.ts";
-import { subnetEnv } from "../own-subnet.ts";
-import { checkForwarding, checkIptables, checkSubnetFile, checkTables } from "./checks.ts";
+import { masqueradeConfig, subnetEnv } from "../own-subnet.ts";
+import { checkForwarding, checkSubnetFile, checkTables } from "./checks.ts";
 import { type Drift, driftOf } from "./drift.ts";
 import type { Check } from "./status.ts";
 
@@ -44,8 +43,7 @@ export interface NodeSurvey {
 }
 
 /** What the node has besides devices and peers. */
-export async function surveyNode(survey: NodeSurvey): Promise<Check[]> {
-  const { options, network, own, mtuBytes, nft, ns, gateway } = survey;
+export function surveyNode({ options, network, own, mtuBytes, nft, ns, gateway }: NodeSurvey): Check[] {
   const masquerade = masqueradeConfig(network, own, options);
   const checks = [
     ...checkForwarding(familiesOf(network), ns),
@@ -53,11 +51,9 @@ export async function surveyNode(survey: NodeSurvey): Promise<Check[]> {
   ];
   if (options.ipMasq || options.iptablesForwardRules)
     checks.push(
-      masqueradeMode(network, options) === "iptables"
-        ? await checkIptables("masquerade and forward rules", masquerade, ns)
-        : withNft("masquerade and forward rules", nft, (opened, of) =>
-            checkTables(of, opened, masqueradeRuleset(masquerade), masqueradeTables(masquerade)),
-          ),
+      withNft("masquerade and forward rules", nft, (opened, of) =>
+        checkTables(of, opened, masqueradeRuleset(masquerade), masqueradeTables(masquerade)),
+      ),
     );
   if (options.gateway)
     checks.push(
