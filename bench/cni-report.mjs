@@ -1,7 +1,7 @@
 // The cni benchmark's result as text: ratios first, then whether each aim is met, then what the reader must know.
 
 const WIDTH = 24;
-const NAME_WIDTH = 28;
+const NAME_WIDTH = 36;
 
 const LABELS = {
   ADD: "ADD",

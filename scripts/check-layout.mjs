@@ -7,7 +7,15 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const RANKS = [
   ["formats/netip"],
-  ["formats/packet", "formats/netlink", "formats/nftables", "formats/cni", "formats/flannel", "formats/kubernetes"],
+  [
+    "formats/packet",
+    "formats/netlink",
+    "formats/nftables",
+    "formats/iptables",
+    "formats/cni",
+    "formats/flannel",
+    "formats/kubernetes",
+  ],
   ["model", "kernel"],
   ["store", "host"],
   ["subnet", "masquerade", "gateway", "plugins"],

@@ -14,6 +14,7 @@ const PROGRAMS = {
   run: [["nft", "nftables", "rules (libnftables)"]],
   test: [
     ["nft", "nftables", "rules (libnftables)"],
+    ["iptables-legacy", "iptables", "the rules of Flannel's iptables mode"],
     ["ip", "iproute2", "the peer our kernel state is compared with"],
     ["iptables", "iptables", "Flannel's daemon wants it, with nftables too"],
     ["etcd", "etcd-server", "the real store"],

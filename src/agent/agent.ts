@@ -9,7 +9,7 @@ import { serveHealth } from "./health.ts";
 import type { Log } from "./log.ts";
 import { type RunningNode, startNode } from "./node.ts";
 import type { Observer } from "./observer.ts";
-import type { AgentOptions } from "./options.ts";
+import type { AgentOptions, MasqueradeMode } from "./options.ts";
 import { requireNetAdmin } from "./preflight.ts";
 import { type RunRecord, statusSocketPath, writeRunRecord } from "./status/run-record.ts";
 import { serveStatus } from "./status/serve.ts";
@@ -39,6 +39,8 @@ export interface AgentStatus extends Omit<ReadyReport, "ready"> {
   readonly traffic?: Traffic;
   /** Keys and values under `<prefix>/subnets` that are no leases. */
   readonly skippedLeases: number;
+  /** Absent when the options want no such rules. */
+  readonly masquerade?: { readonly mode: MasqueradeMode; readonly isInPlace: boolean };
   readonly gateway?: Omit<GatewayStatus, "badValues"> & { readonly badValues: Readonly<Record<string, string>> };
 }
 

@@ -32,7 +32,11 @@ const REMOVAL_PATIENCE_MS = 10;
  */
 export async function startCniServer(options: CniServerOptions): Promise<AsyncDisposable> {
   const { socketPath } = options;
-  const host = new Host({ patienceMs: REMOVAL_PATIENCE_MS });
+  const host = new Host({
+    patienceMs: REMOVAL_PATIENCE_MS,
+    onSweepFailed: (error) =>
+      options.log?.warn({ err: error }, "cannot take away the devices of removed pods; trying again"),
+  });
   const calls = new Calls(options, host);
   const server = createServer({ allowHalfOpen: true }, (socket) => calls.take(socket));
   server.maxConnections = MAX_CONNECTIONS;

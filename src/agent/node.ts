@@ -7,7 +7,7 @@
 import { dirname } from "node:path";
 import { type Backend, BackendError, type ExternalInterface, openBackend } from "../backend/index.ts";
 import { FlannelError, formatSubnetKey, type NetworkConfig } from "../formats/flannel/index.ts";
-import { formatPrefix, type IpFamily } from "../formats/netip/index.ts";
+import { formatPrefix } from "../formats/netip/index.ts";
 import { Gateway } from "../gateway/index.ts";
 import type { ActualState } from "../host/index.ts";
 import { Nft, Rtnl, watchRtnl } from "../kernel/index.ts";
@@ -21,12 +21,13 @@ import { interfaceOptionsOf, refuseOverlap } from "./external-interface.ts";
 import { familiesOf } from "./families.ts";
 import { gatewayOptionsOf } from "./gateway-options.ts";
 import { LeaseFeed } from "./lease-feed.ts";
-import { removeUnwantedTables } from "./leftovers.ts";
+import { removeUnwantedGateway } from "./leftovers.ts";
 import { ReconcileLoop } from "./loop.ts";
+import { keepMasquerade, masqueradeConfig, masqueradeMode, removeOtherMasquerade } from "./masquerade.ts";
 import type { Observer } from "./observer.ts";
-import type { AgentOptions } from "./options.ts";
+import type { AgentOptions, MasqueradeMode } from "./options.ts";
 import { OwnLease } from "./own-lease.ts";
-import { blackholesOf, keepMasquerade, masqueradeConfig, subnetEnv, undoBlackholes } from "./own-subnet.ts";
+import { blackholesOf, subnetEnv, undoBlackholes } from "./own-subnet.ts";
 import { leaseKey, PeerSet } from "./peer-set.ts";
 import { ensureForwarding } from "./preflight.ts";
 import { agentsLook } from "./status/agents-look.ts";
@@ -57,7 +58,7 @@ export interface RunningNode {
   readonly report: ReadyReport;
   readonly status: () => AgentStatus;
   /** The kernel against the leases that this process holds, by a look that changes nothing. */
-  readonly look: () => NodeStatus;
+  readonly look: () => Promise<NodeStatus>;
   /** Why the process should be started again, if it should. */
   readonly whyDead: () => string | undefined;
   /** What of the node is not as it should be now. */
@@ -147,20 +148,19 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
     const undo = ensureForwarding(family, external.name);
     if (undo) made.push("turn forwarding off again", undo);
   }
-  const nft = openNft(start);
-  const wantsMasquerade = options.ipMasq || options.iptablesForwardRules;
+  const mode = masqueradeMode(network, options);
+  const nft = openNft(start, mode);
   const onRestored = observer && (() => observer.masqueradeRestored());
-  const masquerade =
-    nft && wantsMasquerade
-      ? keepMasquerade(masqueradeConfig(network, own, options), { nft, log, made, open, onRestored })
-      : undefined;
+  const { masquerade, places } = await keepMasquerade(masqueradeConfig(network, own, options), {
+    ...{ options, mode, nft, log, made, open, onRestored },
+  });
   if (options.cniSocket) await startCni(options.cniSocket, start);
   tellPods(external);
 
   const gateway = nft && options.gateway ? newGateway(nft, network, start) : undefined;
   // Last, because a start that fails could not bring them back.
-  const kept = (isWanted: boolean): IpFamily[] => (isWanted ? familiesOf(network) : []);
-  removeUnwantedTables({ masquerade: kept(wantsMasquerade), gateway: kept(options.gateway) }, nft, log);
+  removeUnwantedGateway(options.gateway ? familiesOf(network) : [], nft, log);
+  await removeOtherMasquerade(places, nft, log);
   const about = (): Omit<ReadyReport, "ready"> => describe(options, underlay.external, backend, ownLease.lease);
   return {
     report: { ready: true, ...about() },
@@ -174,6 +174,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
       ...(backend.traffic && { traffic: backend.traffic() }),
       store: store.state(),
       skippedLeases: subnets.skipped,
+      ...(masquerade && { masquerade: { mode: masquerade.mode, isInPlace: masquerade.isInPlace() } }),
       ...(gateway && { gateway: gatewayStatus(gateway) }),
     }),
     whyDead: () => {
@@ -229,8 +230,9 @@ function openBackendOf(configKey: string, options: Parameters<typeof openBackend
 }
 
 /** undefined when nothing needs it: neither masquerade nor forward rules nor the gateway are wanted. */
-function openNft({ options, open }: StartOptions): Nft | undefined {
-  if (!options.ipMasq && !options.iptablesForwardRules && !options.gateway) return undefined;
+function openNft({ options, open }: StartOptions, mode: MasqueradeMode): Nft | undefined {
+  const wantsTables = mode === "nft" && (options.ipMasq || options.iptablesForwardRules);
+  if (!wantsTables && !options.gateway) return undefined;
   return open.use("close nft", Nft.open());
 }
 

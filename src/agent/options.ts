@@ -1,5 +1,8 @@
 import { type IpAddress, type Ipv4Address, type Ipv6Address, type Prefix, parseIp } from "../formats/netip/index.ts";
 
+/** Tables of our own, or Flannel's chains in iptables' tables. */
+export type MasqueradeMode = "nft" | "iptables";
+
 /** What `podpath agent` is told. Names are Flannel's where Flannel has the option; the defaults are DEFAULT_OPTIONS. */
 export interface AgentOptions {
   readonly etcdEndpoints: readonly string[];
@@ -23,6 +26,12 @@ export interface AgentOptions {
   /** Masqueraded packets leave from a port chosen at random, so that two seldom want the same one. */
   readonly ipMasqRandomFully: boolean;
   readonly iptablesForwardRules: boolean;
+  /** How masquerade and forward rules are kept, unless the network config says EnableNFTables: true. */
+  readonly masqueradeMode: MasqueradeMode;
+  /** Seconds from one look at iptables' rules to the next. */
+  readonly iptablesResync: number;
+  /** Destinations that pods reach with their own addresses, besides the network. */
+  readonly nonMasqueradeCidrs: readonly Prefix[];
   /** Drop what goes to an address of this node's subnet that no pod has. */
   readonly ipBlackholeRoute: boolean;
   /** Minutes before its end at which the lease is renewed, 1 to 1439. */
@@ -52,6 +61,9 @@ export const DEFAULT_OPTIONS: Omit<AgentOptions, "nodeName"> = {
   ipMasq: false,
   ipMasqRandomFully: true,
   iptablesForwardRules: true,
+  masqueradeMode: "nft",
+  iptablesResync: 5,
+  nonMasqueradeCidrs: [],
   ipBlackholeRoute: false,
   subnetLeaseRenewMargin: 60,
   gateway: true,

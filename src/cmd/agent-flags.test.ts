@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { parsePrefix } from "../formats/netip/index.ts";
 import { AGENT_FLAGS, type AgentCommandLine, parseAgentFlags } from "./agent-flags.ts";
 import { UsageError } from "./go-flags.ts";
 
@@ -32,6 +33,12 @@ const EFFECTS: readonly [arg: string, effect: Record<string, unknown>][] = [
   ["ip-masq=T", { ipMasq: true }],
   ["ip-masq-fully-random-disable", { ipMasqRandomFully: false }],
   ["iptables-forward-rules=0", { iptablesForwardRules: false }],
+  ["iptables-resync=60", { iptablesResync: 60 }],
+  ["masquerade-mode=iptables", { masqueradeMode: "iptables" }],
+  [
+    "non-masquerade-cidr=10.1.2.3/8,2001:db8::/32",
+    { nonMasqueradeCidrs: ["10.0.0.0/8", "2001:db8::/32"].map(parsePrefix) },
+  ],
   ["ip-blackhole-route", { ipBlackholeRoute: true }],
   ["healthz-ip=::1", { healthzIp: "::1" }],
   ["healthz-port=8081", { healthzPort: 8081 }],
@@ -44,6 +51,7 @@ describe("the command line of the agent", () => {
     assert.deepEqual(etcdEndpoints, ["http://127.0.0.1:4001", "http://127.0.0.1:2379"]);
     assert.deepEqual([etcdPrefix, subnetFile], ["/coreos.com/network", "/run/flannel/subnet.env"]);
     assert.deepEqual([subnetLeaseRenewMargin, nodeName], [60, "node1"]);
+    assert.deepEqual([rest.masqueradeMode, rest.iptablesResync, rest.nonMasqueradeCidrs], ["nft", 5, []]);
     assert.deepEqual([rest.ipMasq, rest.ipMasqRandomFully, rest.iptablesForwardRules], [false, true, true]);
     assert.deepEqual(rest.iface, []);
   });
@@ -71,6 +79,8 @@ describe("the command line of the agent", () => {
     assert.deepEqual(options(["-iface", "a", "--iface=b", "-etcd-prefix=/1", "-etcd-prefix=/2"]).iface, ["a", "b"]);
     assert.equal(options(["-etcd-prefix=/1", "-etcd-prefix=/2"]).etcdPrefix, "/2");
     assert.deepEqual(options([], { FLANNELD_IFACE: "a,b" }).iface, ["a,b"]);
+    const cidrs = ["-non-masquerade-cidr=10.0.0.0/8,172.16.0.0/12", "-non-masquerade-cidr", "192.168.0.0/16"];
+    assert.equal(options(cidrs).nonMasqueradeCidrs.length, 3);
     assert.deepEqual(options(["-iface=c"], { FLANNELD_IFACE: "a" }).iface, ["c"]);
   });
 
@@ -98,6 +108,9 @@ describe("the command line of the agent", () => {
     ["an address that is none", ["--public-ip=10.0.0.256"], /--public-ip: .*10\.0\.0\.256/],
     ["a regular expression that is none", ["--iface-regex=eth["], /--iface-regex: .*eth\[/],
     ["a port out of range", ["--healthz-port=65536"], /--healthz-port: 65536 .*0 to 65535/],
+    ["a period of 0", ["--iptables-resync=0"], /--iptables-resync: 0 .*1 to 86400/],
+    ["a mode that is none", ["--masquerade-mode=ipvs"], /--masquerade-mode: "ipvs" is none of nft, iptables/],
+    ["a range that is none", ["--non-masquerade-cidr=10.0.0.0/8,10.0.0.1"], /--non-masquerade-cidr: .*10\.0\.0\.1/],
     ["kube mode", ["--kube-subnet-mgr", "--kubeconfig-file=/k"], /kube mode is not there yet/],
   ] as const)
     it(`refuses ${what}`, () => {
@@ -123,8 +136,8 @@ describe("the command line of the agent", () => {
   });
 
   it("tells which flags of Flannel's do nothing here", () => {
-    const args = ["-iptables-resync=5", "-kube-api-url=x", "-vmodule=a=1", "-set-node-network-unavailable=false"];
-    const expected = ["iptables-resync", "kube-api-url", "set-node-network-unavailable", "vmodule"];
+    const args = ["-kube-api-url=x", "-vmodule=a=1", "-set-node-network-unavailable=false"];
+    const expected = ["kube-api-url", "set-node-network-unavailable", "vmodule"];
     assert.deepEqual([...parse(args).ignored].sort(), expected);
     assert.deepEqual(parse(["-ip-masq"]).ignored, []);
   });

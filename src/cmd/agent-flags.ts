@@ -1,6 +1,6 @@
 // Every flag of `podpath agent`, which is `flanneld`: Flannel's under Flannel's names, then ours.
-import { type AgentOptions, DEFAULT_OPTIONS } from "../agent/index.ts";
-import { parseIp, parseIpv4, parseIpv6, parsePrefix } from "../formats/netip/index.ts";
+import { type AgentOptions, DEFAULT_OPTIONS, type MasqueradeMode } from "../agent/index.ts";
+import { maskPrefix, type Prefix, parseIp, parseIpv4, parseIpv6, parsePrefix } from "../formats/netip/index.ts";
 import { addEnvironment, bool, type Flag, goInt, goRegex, parseArguments, UsageError } from "./go-flags.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 
@@ -17,10 +17,11 @@ const KUBE_FLAGS: readonly Flag[] = [
 ];
 
 const IGNORED_FLAGS: readonly Flag[] = [
-  number("iptables-resync", "seconds", "ignored: a change to our nftables rules is seen when it happens", 1, 2 ** 31),
   text("vmodule", "pattern=n,...", "Go's logging; ignored"),
   text("log_backtrace_at", "file:line", "Go's logging; ignored"),
 ];
+
+const MASQUERADE_MODES = ["nft", "iptables"] as const satisfies readonly MasqueradeMode[];
 
 const D = DEFAULT_OPTIONS;
 
@@ -40,7 +41,19 @@ export const AGENT_FLAGS: readonly Flag[] = [
   text("subnet-file", "file", `what the CNI plugin reads (${D.subnetFile})`),
   bool("ip-masq", "masquerade what pods send out of the cluster"),
   bool("ip-masq-fully-random-disable", "leave the ports of masqueraded packets as they are, where they are free"),
+  prefixes(
+    "non-masquerade-cidr",
+    "prefixes",
+    "where pods go with their own addresses; a comma-separated list, repeatable",
+  ),
   bool("iptables-forward-rules", "accept forwarding from and to pods (true)"),
+  checked(
+    "masquerade-mode",
+    MASQUERADE_MODES.join("|"),
+    "rules in nftables tables of our own, or in iptables' (nft)",
+    mode,
+  ),
+  number("iptables-resync", "seconds", "iptables mode: look at the rules so often, at the latest (5)", 1, 86_400),
   number("subnet-lease-renew-margin", "minutes", "renew the lease so long before it ends, 1 to 1439 (60)", 1, 1439),
   checked("healthz-ip", "address", `where /healthz, /readyz and /metrics are served (${D.healthzIp})`, parseIp),
   number("healthz-port", "port", "and on which port; 0: nowhere (0)", 0, 65535),
@@ -115,6 +128,9 @@ export function readAgentFlags(values: ReadonlyMap<string, unknown>, hostname: s
       subnetFile: words("subnet-file") ?? D.subnetFile,
       ipMasq: given("ip-masq") ?? D.ipMasq,
       ipMasqRandomFully: !given("ip-masq-fully-random-disable"),
+      masqueradeMode: given("masquerade-mode") ?? D.masqueradeMode,
+      iptablesResync: given("iptables-resync") ?? D.iptablesResync,
+      nonMasqueradeCidrs: given("non-masquerade-cidr") ?? D.nonMasqueradeCidrs,
       iptablesForwardRules: given("iptables-forward-rules") ?? D.iptablesForwardRules,
       ipBlackholeRoute: given("ip-blackhole-route") ?? D.ipBlackholeRoute,
       subnetLeaseRenewMargin: given("subnet-lease-renew-margin") ?? D.subnetLeaseRenewMargin,
@@ -149,6 +165,18 @@ function list(name: string, value: string, help: string): Flag<readonly string[]
   return { name, value, help, parse: (given) => given.split(",").filter((part) => part !== "") };
 }
 
+/** A list in one value, and more of them in further values. Host bits do not count, as in iptables. */
+function prefixes(name: string, value: string, help: string): Flag<readonly Prefix[]> {
+  const parse = (given: string, before: readonly Prefix[] = []): Prefix[] => [
+    ...before,
+    ...given
+      .split(",")
+      .filter((part) => part.trim() !== "")
+      .map((part) => maskPrefix(parsePrefix(part.trim()))),
+  ];
+  return { name, value, help, parse };
+}
+
 function repeatable<T = string>(
   name: string,
   value: string,
@@ -161,6 +189,12 @@ function repeatable<T = string>(
 /** Empty is as good as not given. */
 function checked<T>(name: string, value: string, help: string, parse: (text: string) => T): Flag<T | undefined> {
   return { name, value, help, parse: (given) => (given === "" ? undefined : parse(given)) };
+}
+
+function mode(given: string): MasqueradeMode {
+  const found = MASQUERADE_MODES.find((candidate) => candidate === given);
+  if (!found) throw new UsageError(`${JSON.stringify(given)} is none of ${MASQUERADE_MODES.join(", ")}`);
+  return found;
 }
 
 function logLevel(given: string): LogLevel {

@@ -78,6 +78,20 @@ export class NftWatches implements Disposable {
   }
 }
 
+/**
+ * Calls `onChange`, a moment after the change, when anybody changed one of the tables, or notifications were lost. Needs
+ * no nft. @throws {SyscallError}
+ */
+export function watchNfTables(
+  ns: Namespace | undefined,
+  onChange: () => void,
+  scopes: readonly NftWatchScope[],
+): Disposable {
+  const watches = new NftWatches(ns);
+  for (const scope of scopes) watches.open(onChange, scope);
+  return watches;
+}
+
 /** One socket in the group NFNLGRP_NFTABLES. */
 class NftWatch implements Disposable {
   readonly #socket: NetfilterSocket;

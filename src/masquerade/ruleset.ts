@@ -1,4 +1,4 @@
-import { formatPrefix, type IpFamily, type Prefix, prefixFamily } from "../formats/netip/index.ts";
+import { type IpFamily, type Prefix, prefixFamily } from "../formats/netip/index.ts";
 import {
   type Chain,
   type Family,
@@ -8,29 +8,10 @@ import {
   replaceTable,
   rule,
 } from "../formats/nftables/index.ts";
-
-/** One family: the cluster's network (N) and this node's own subnet of it (P). */
-export interface MasqueradeNetwork {
-  readonly network: Prefix;
-  readonly subnet: Prefix;
-}
-
-export interface MasqueradeConfig {
-  readonly ipv4?: MasqueradeNetwork;
-  readonly ipv6?: MasqueradeNetwork;
-  /** Flannel's --ip-masq. */
-  readonly ipMasq: boolean;
-  /** Flannel's --iptables-forward-rules, on by default there. */
-  readonly forwardRules: boolean;
-  /** By default on; off for kernels without it. */
-  readonly randomFully?: boolean;
-}
+import { type MasqueradeConfig, type MasqueradeNetwork, MULTICAST, networksOf, nonMasqueradeOf } from "./config.ts";
 
 /** Flannel's own names, so that either daemon finds and replaces what the other left. */
 export const FLANNEL_TABLES = { ipv4: "flannel-ipv4", ipv6: "flannel-ipv6" } as const;
-
-/** What Flannel and kube-proxy never masquerade: multicast. */
-const MULTICAST = { 4: "224.0.0.0/4", 6: "ff00::/8" } as const;
 
 /**
  * The mark of a packet that somebody else masquerades (kube-proxy, our gateway). Compared exactly, as Flannel's nft
@@ -41,8 +22,7 @@ const MASQUERADE_MARK = rule`0x00004000`;
 
 /** nft text of one transaction that puts Flannel's tables, as `config` wants them, in the place of what there is. */
 export function masqueradeRuleset(config: MasqueradeConfig): string {
-  return [config.ipv4, config.ipv6]
-    .filter((net) => net !== undefined)
+  return networksOf(config)
     .map((net) => printTransaction(tableCommands(net, config)))
     .join("");
 }
@@ -69,14 +49,12 @@ export function masqueradeTables(config: MasqueradeConfig): { family: Family; ta
   ];
 }
 
-function tableCommands(net: MasqueradeNetwork, config: MasqueradeConfig): ReturnType<typeof replaceTable> {
-  const version = prefixFamily(net.network);
-  if (prefixFamily(net.subnet) !== version)
-    throw new RangeError(
-      `Subnet ${formatPrefix(net.subnet)} and network ${formatPrefix(net.network)} differ in family`,
-    );
+function tableCommands(
+  net: ReturnType<typeof networksOf>[number],
+  config: MasqueradeConfig,
+): ReturnType<typeof replaceTable> {
   const place =
-    version === 4
+    net.family === 4
       ? ({ family: "ip", table: FLANNEL_TABLES.ipv4 } as const)
       : ({ family: "ip6", table: FLANNEL_TABLES.ipv6 } as const);
   const contents: NftObject[] = [];
@@ -91,7 +69,7 @@ function tableCommands(net: MasqueradeNetwork, config: MasqueradeConfig): Return
         base: { type: "nat", hook: "postrouting", priority: "srcnat", policy: "accept" },
         comment: "chain to manage traffic masquerading by flannel",
       },
-      masqueradeRules(net, config.randomFully ?? true),
+      masqueradeRules(net, config),
     );
   if (config.forwardRules)
     chain(
@@ -114,15 +92,17 @@ function tableCommands(net: MasqueradeNetwork, config: MasqueradeConfig): Return
  * pod of another node keeps its source. Kept so, because a mixed cluster must do one thing; our gateway masquerades
  * such packets in its own table.
  */
-function masqueradeRules({ network: N, subnet: P }: MasqueradeNetwork, randomFully: boolean): RuleText[] {
-  const ip = prefixFamily(N) === 4 ? rule`ip` : rule`ip6`;
-  const masquerade = randomFully ? rule`masquerade fully-random` : rule`masquerade`;
+function masqueradeRules({ network: N, subnet: P }: MasqueradeNetwork, config: MasqueradeConfig): RuleText[] {
+  const family = prefixFamily(N);
+  const ip = family === 4 ? rule`ip` : rule`ip6`;
+  const masquerade = (config.randomFully ?? true) ? rule`masquerade fully-random` : rule`masquerade`;
   return [
     rule`meta mark ${MASQUERADE_MARK} return`,
     rule`${ip} saddr ${P} ${ip} daddr ${N} return`,
     rule`${ip} saddr ${N} ${ip} daddr ${P} return`,
     rule`${ip} saddr != ${P} ${ip} daddr ${N} return`,
-    rule`${ip} saddr ${N} ${ip} daddr != ${MULTICAST[prefixFamily(N)]} ${masquerade}`,
+    ...nonMasqueradeOf(config, family).map((prefix) => rule`${ip} saddr ${N} ${ip} daddr ${prefix} return`),
+    rule`${ip} saddr ${N} ${ip} daddr != ${MULTICAST[family]} ${masquerade}`,
     rule`${ip} saddr != ${N} ${ip} daddr ${N} ${masquerade}`,
   ];
 }

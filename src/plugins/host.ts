@@ -1,12 +1,7 @@
 import type { IpFamily } from "../formats/netip/index.ts";
 import { NetNs, OpenSysctl, Rtnl, writeSysctl } from "../kernel/index.ts";
-import { LinkRemoval } from "./link-removal.ts";
+import { LinkRemoval, type RemovalOptions } from "./link-removal.ts";
 import { HostRules } from "./rules/host-rules.ts";
-
-export interface HostOptions {
-  /** How long DEL waits, at the most, to see a device go that is out of use already; without it, until it is gone. */
-  readonly patienceMs?: number;
-}
 
 const FORWARDING = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
 
@@ -21,8 +16,8 @@ export class Host implements Disposable {
   readonly removal: LinkRemoval;
   readonly rules: HostRules = new HostRules();
 
-  constructor({ patienceMs }: HostOptions = {}) {
-    this.removal = new LinkRemoval(() => this.rtnl, patienceMs);
+  constructor(options: RemovalOptions = {}) {
+    this.removal = new LinkRemoval(() => this.rtnl, options);
   }
 
   get rtnl(): Rtnl {

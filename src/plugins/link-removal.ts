@@ -13,34 +13,45 @@ import type { Pod } from "./netns.ts";
 /** IFLA_GROUP of the devices that are put aside ("podp"); `ip link show group 0x706f6470` lists them. */
 export const ASIDE_GROUP = 0x706f_6470;
 
+const SWEEP_RETRY_MS = 10_000;
+
 /** As many as Rtnl.executeAsync() has at once. */
 const THREADS = 3;
 
+/** Who waits for the host's device `index` to be gone. */
 interface Waiter {
+  readonly index: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
+export interface RemovalOptions {
+  /** How long DEL waits, at the most, to see a device go that is out of use already; without it, until it is gone. */
+  readonly patienceMs?: number;
+  /** A sweep failed, perhaps when nobody waits for it any more: with a patience it is tried again after a while. */
+  readonly onSweepFailed?: (error: unknown) => void;
+}
+
 export class LinkRemoval {
   readonly #rtnl: () => Rtnl;
-  readonly #patienceMs: number | undefined;
-  /** Who waits for the host's device of that index to be gone. */
-  readonly #waiters = new Map<number, Waiter>();
+  readonly #options: RemovalOptions;
+  readonly #waiters = new Set<Waiter>();
   #watch: Disposable | undefined;
   #isDue = false;
   #running = 0;
 
-  constructor(rtnl: () => Rtnl, patienceMs: number | undefined) {
+  constructor(rtnl: () => Rtnl, options: RemovalOptions) {
     this.#rtnl = rtnl;
-    this.#patienceMs = patienceMs;
+    this.#options = options;
   }
 
   /** Deletes every device that is put aside, soon and on another thread. */
   sweep(): void {
     if (this.#isDue) return;
     this.#isDue = true;
-    // Not at once: what else is put aside in this turn of the event loop goes along.
-    setImmediate(() => this.#next());
+    if (this.#running === 0) this.#next();
+    // One is under way: what else is put aside in this turn of the event loop goes along with the second.
+    else setImmediate(() => this.#next());
   }
 
   /** Deletes the host's device `index`; resolves when it is gone. */
@@ -55,11 +66,12 @@ export class LinkRemoval {
    */
   async removeAside(index: number): Promise<void> {
     const gone = this.#gone(index);
-    if (this.#patienceMs === undefined) return gone;
+    const { patienceMs } = this.#options;
+    if (patienceMs === undefined) return gone;
     if (this.#running >= THREADS) return;
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.#patienceMs);
+      timer = setTimeout(resolve, patienceMs);
     });
     // A failure is left to the next sweep: the device is still in its group.
     await Promise.race([gone.catch(() => {}), patience]);
@@ -67,7 +79,7 @@ export class LinkRemoval {
   }
 
   #gone(index: number): Promise<void> {
-    const gone = new Promise<void>((resolve, reject) => this.#waiters.set(index, { resolve, reject }));
+    const gone = new Promise<void>((resolve, reject) => this.#waiters.add({ index, resolve, reject }));
     gone.catch(() => {}); // whoever awaits it is told all the same
     // The kernel announces it after the first millisecond, and answers after the twentieth.
     this.#watch ??= watchRtnl(
@@ -81,12 +93,12 @@ export class LinkRemoval {
   }
 
   #settle(index: number): void {
-    this.#waiters.get(index)?.resolve();
-    this.#waiters.delete(index);
-    this.#closeWhenIdle();
+    for (const waiter of this.#waiters) if (waiter.index === index) this.#end(waiter, waiter.resolve);
   }
 
-  #closeWhenIdle(): void {
+  #end(waiter: Waiter, tell: () => void): void {
+    this.#waiters.delete(waiter);
+    tell();
     if (this.#waiters.size > 0) return;
     this.#watch?.[Symbol.dispose]();
     this.#watch = undefined;
@@ -107,26 +119,29 @@ export class LinkRemoval {
     try {
       using rtnl = Rtnl.open();
       await rtnl.executeAsync(deleteLink({ group: ASIDE_GROUP }), { tolerate: isNotFound });
-      for (const [index] of before) this.#settle(index);
+      for (const waiter of before) this.#end(waiter, waiter.resolve);
     } catch (e) {
-      for (const [index, { reject }] of before) {
-        reject(e);
-        this.#waiters.delete(index);
-      }
-      this.#closeWhenIdle();
+      this.#options.onSweepFailed?.(e);
+      if (this.#options.patienceMs !== undefined) setTimeout(() => this.sweep(), SWEEP_RETRY_MS).unref();
+      for (const waiter of before) this.#end(waiter, () => waiter.reject(e));
     }
   }
 }
 
+export interface Removal {
+  /** The device is gone; from removeFromPod() on it is out of use. */
+  readonly gone: Promise<void>;
+}
+
 /** Takes the pod's interface away, and its other end with it. Content when there is none. */
-export async function removeFromPod({ rtnl, ifName }: Pod, host: Host): Promise<void> {
+export async function removeFromPod({ rtnl, ifName }: Pod, host: Host): Promise<Removal> {
   const { link, namespaceId } = rtnl.linkAndNamespaceId(ifName, host.netns);
-  if (!link) return;
+  if (!link) return { gone: Promise.resolve() };
   const { kind, link: hostIndex, linkNetnsId } = link;
   if (kind?.kind !== "veth" || hostIndex === undefined || linkNetnsId === undefined || linkNetnsId !== namespaceId) {
     // Its other end, if it has one, is in no place that we know: an index alone may mean another namespace's device.
     await rtnl.executeAsync(deleteLink({ index: link.index }), { tolerate: isNotFound });
-    return;
+    return { gone: Promise.resolve() };
   }
   // The group first: from then on a crash loses nothing, and a DEL that is tried again still finds the name.
   host.rtnl.execute(setLink({ index: hostIndex, group: ASIDE_GROUP }), { tolerate: isNotFound });
@@ -134,5 +149,7 @@ export async function removeFromPod({ rtnl, ifName }: Pod, host: Host): Promise<
     [setLink({ index: link.index, isUp: false }), setLink({ index: link.index, newName: `gone${link.index}` })],
     { tolerate: isNotFound },
   );
-  await host.removal.removeAside(hostIndex);
+  const gone = host.removal.removeAside(hostIndex);
+  gone.catch(() => {}); // whoever awaits it later is told all the same
+  return { gone };
 }

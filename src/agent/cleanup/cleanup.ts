@@ -9,7 +9,7 @@ import { FORWARDING } from "../preflight.ts";
 import { runningDaemons } from "./agents.ts";
 import { findFiles, findPodState } from "./files.ts";
 import { clusterLeases, findLease, type StoredCluster } from "./lease.ts";
-import { findBridge, findDevices, findRoutes, findTables, openNft } from "./network.ts";
+import { findBridge, findDevices, findRoutes, findRules, openNft } from "./network.ts";
 import { type Found, join } from "./remains.ts";
 
 export interface CleanupOptions {
@@ -45,7 +45,7 @@ export async function cleanUp(cleanup: CleanupOptions): Promise<number> {
   const left: string[] = [...cluster.notes];
   using nft = openNft(left);
   const found = join([
-    ...(nft ? [findTables(nft)] : []),
+    await findRules(nft),
     findRoutes(rtnl, { networks: networksOf(env), own: ownOf(env), byPublicIp: nextHops(cluster) }),
     findDevices(rtnl),
     ...(cleanup.pods ? [findBridge(rtnl, "cni0"), findPodState("cbr0")] : []),

@@ -14,7 +14,7 @@ import {
 import { GATEWAY_TABLE, gatewayCleanup } from "../../gateway/index.ts";
 import { deleteExactly, RTPROT_PODPATH } from "../../host/index.ts";
 import { isNotFound, isUnsupported, Nft, type Rtnl } from "../../kernel/index.ts";
-import { FLANNEL_TABLES, masqueradeCleanup } from "../../masquerade/index.ts";
+import { findMasquerade } from "../../masquerade/index.ts";
 import { messageOf } from "../errors.ts";
 import { hasTable } from "../leftovers.ts";
 import type { Found, Remains } from "./remains.ts";
@@ -122,20 +122,17 @@ function describe({ dst, gateway, type, priority }: Route): string {
   return `${type === RTN_BLACKHOLE ? "blackhole " : ""}${to}${gateway ? ` via ${gateway}` : ""}${priority ? ` metric ${priority}` : ""}`;
 }
 
-export function findTables(nft: Nft): Found {
-  const tables = ([4, 6] as const).flatMap((version) => {
-    const family = version === 4 ? "ip" : "ip6";
-    return [
-      { family, table: version === 4 ? FLANNEL_TABLES.ipv4 : FLANNEL_TABLES.ipv6, text: masqueradeCleanup([version]) },
-      { family, table: GATEWAY_TABLE, text: gatewayCleanup(version) },
-    ];
-  });
-  return {
-    ours: tables
-      .filter(({ family, table }) => hasTable(nft, family, table))
-      .map(({ family, table, text }) => ({ what: `table ${family} ${table}`, remove: () => nft.apply(text) })),
-    left: [],
-  };
+/** @param nft undefined where there is no nftables; rules of iptables there may be all the same */
+export async function findRules(nft: Nft | undefined): Promise<Found> {
+  const masquerade = await findMasquerade({ nft });
+  const gateway = ([4, 6] as const)
+    .map((version) => ({ version, family: version === 4 ? "ip" : "ip6" }))
+    .filter(({ family }) => nft && hasTable(nft, family, GATEWAY_TABLE))
+    .map(({ version, family }) => ({
+      what: `table ${family} ${GATEWAY_TABLE}`,
+      remove: () => nft?.apply(gatewayCleanup(version)),
+    }));
+  return { ours: [...masquerade.ours, ...gateway], left: masquerade.left };
 }
 
 /** The pods' bridge and what of theirs is on it. */

@@ -24,7 +24,7 @@ export interface AgentsLook {
 }
 
 /** The node as its running agent sees it: against the leases that it holds, whatever has become of the store. */
-export function agentsLook(look: AgentsLook): NodeStatus {
+export async function agentsLook(look: AgentsLook): Promise<NodeStatus> {
   const { options, network, external, backend, lease, nft, gateway, datapath, subnets, state } = look;
   const drift = datapath.drift();
   const { publicIp, publicIpv6 } = external;
@@ -47,7 +47,7 @@ export function agentsLook(look: AgentsLook): NodeStatus {
     store: { endpoints: options.etcdEndpoints, ...state, skippedLeases: subnets.skipped },
     checks: [
       ...drift.devices,
-      ...surveyNode({ options, network, own: lease, mtuBytes, nft, gateway: gateway?.wanted() }),
+      ...(await surveyNode({ options, network, own: lease, mtuBytes, nft, gateway: gateway?.wanted() })),
     ],
     peers: drift.peers,
     stale: drift.stale,

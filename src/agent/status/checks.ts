@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { formatSubnetEnv, type SubnetEnv } from "../../formats/flannel/index.ts";
 import type { IpFamily } from "../../formats/netip/index.ts";
-import { createUnnamedNetNs, isNotFound, type NetNs, Nft, readSysctl } from "../../kernel/index.ts";
+import { createUnnamedNetNs, Iptables, isNotFound, type NetNs, Nft, readSysctl } from "../../kernel/index.ts";
+import { iptablesDrift, type MasqueradeConfig, networksOf } from "../../masquerade/index.ts";
 import { messageOf } from "../errors.ts";
 import { FORWARDING } from "../preflight.ts";
 import type { Check } from "./status.ts";
@@ -26,6 +27,21 @@ export function checkSubnetFile(path: string, wanted: SubnetEnv): Check {
     return wrong === undefined ? { of, verdict: "ok" } : { of, verdict: "drift", why: `it lacks ${wrong}` };
   } catch (error) {
     if (isNotFound(error)) return { of, verdict: "drift", why: "it is missing" };
+    return { of, verdict: "unknown", why: messageOf(error) };
+  }
+}
+
+/** Whether iptables has the chains that `config` wants, both families. */
+export async function checkIptables(of: string, config: MasqueradeConfig, ns?: NetNs): Promise<Check> {
+  try {
+    for (const { family } of networksOf(config)) {
+      const door = await Iptables.open(family, { ns });
+      const randomFully = (config.randomFully ?? true) && door.hasRandomFully;
+      const drift = await iptablesDrift(door, { ...config, randomFully }, family);
+      if (drift !== undefined) return { of, verdict: "drift", why: `IPv${family}, what a repair would do: ${drift}` };
+    }
+    return { of, verdict: "ok" };
+  } catch (error) {
     return { of, verdict: "unknown", why: messageOf(error) };
   }
 }

@@ -110,7 +110,7 @@ async function lookWith(look: LookOptions, log: Log, tell: Tell): Promise<Partia
   return {
     ...about,
     lease: leaseText(own),
-    checks: [...drift.devices, ...surveyNode({ options, network, own, mtuBytes, nft, ns, gateway: services })],
+    checks: [...drift.devices, ...(await surveyNode({ options, network, own, mtuBytes, nft, ns, gateway: services }))],
     peers: drift.peers,
     stale: drift.stale,
   };

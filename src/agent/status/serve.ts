@@ -8,15 +8,16 @@ import type { NodeStatus } from "./status.ts";
  * Tells whoever connects the node's status, as one JSON document, until disposed. Only root can connect. Does not
  * throw: a node works without.
  */
-export async function serveStatus(path: string, status: () => NodeStatus, log: Log): Promise<AsyncDisposable> {
+export async function serveStatus(path: string, status: () => Promise<NodeStatus>, log: Log): Promise<AsyncDisposable> {
   const server = createServer((socket) => {
     socket.on("error", () => {}); // whoever asked has gone
-    try {
-      socket.end(JSON.stringify(status()));
-    } catch (error) {
-      log.error({ err: error }, `cannot tell the status: ${messageOf(error)}`);
-      socket.destroy();
-    }
+    status().then(
+      (now) => socket.end(JSON.stringify(now)),
+      (error: unknown) => {
+        log.error({ err: error }, `cannot tell the status: ${messageOf(error)}`);
+        socket.destroy();
+      },
+    );
   });
   try {
     await listenForRoot(server, path, "--subnet-file");

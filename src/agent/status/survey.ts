@@ -7,9 +7,10 @@ import type { NetNs, Nft } from "../../kernel/index.ts";
 import { masqueradeRuleset, masqueradeTables } from "../../masquerade/index.ts";
 import type { Lease } from "../../subnet/index.ts";
 import { familiesOf } from "../families.ts";
+import { masqueradeConfig, masqueradeMode } from "../masquerade.ts";
 import type { AgentOptions } from "../options.ts";
-import { masqueradeConfig, subnetEnv } from "../own-subnet.ts";
-import { checkForwarding, checkSubnetFile, checkTables } from "./checks.ts";
+import { subnetEnv } from "../own-subnet.ts";
+import { checkForwarding, checkIptables, checkSubnetFile, checkTables } from "./checks.ts";
 import { type Drift, driftOf } from "./drift.ts";
 import type { Check } from "./status.ts";
 
@@ -43,7 +44,8 @@ export interface NodeSurvey {
 }
 
 /** What the node has besides devices and peers. */
-export function surveyNode({ options, network, own, mtuBytes, nft, ns, gateway }: NodeSurvey): Check[] {
+export async function surveyNode(survey: NodeSurvey): Promise<Check[]> {
+  const { options, network, own, mtuBytes, nft, ns, gateway } = survey;
   const masquerade = masqueradeConfig(network, own, options);
   const checks = [
     ...checkForwarding(familiesOf(network), ns),
@@ -51,9 +53,11 @@ export function surveyNode({ options, network, own, mtuBytes, nft, ns, gateway }
   ];
   if (options.ipMasq || options.iptablesForwardRules)
     checks.push(
-      withNft("masquerade and forward rules", nft, (opened, of) =>
-        checkTables(of, opened, masqueradeRuleset(masquerade), masqueradeTables(masquerade)),
-      ),
+      masqueradeMode(network, options) === "iptables"
+        ? await checkIptables("masquerade and forward rules", masquerade, ns)
+        : withNft("masquerade and forward rules", nft, (opened, of) =>
+            checkTables(of, opened, masqueradeRuleset(masquerade), masqueradeTables(masquerade)),
+          ),
     );
   if (options.gateway)
     checks.push(

@@ -54,10 +54,15 @@ export const bridge: Plugin = {
 
   async del(call: Call): Promise<void> {
     using pod = findPod(call);
-    if (pod) await removeFromPod(pod, call.host);
-    // By network, container and interface, whether or not the namespace is there.
-    removeRules(call, BRIDGE_RULES, wantsRules(call.conf));
-    if (call.conf.ipam) await call.delegate(ipamConf(call.conf));
+    const removal = pod && (await removeFromPod(pod, call.host));
+    // The rest while the kernel deletes the device: nothing reaches the address by it any more.
+    try {
+      // By network, container and interface, whether or not the namespace is there.
+      removeRules(call, BRIDGE_RULES, wantsRules(call.conf));
+      if (call.conf.ipam) await call.delegate(ipamConf(call.conf));
+    } finally {
+      await removal?.gone;
+    }
   },
 
   async check(call: Call): Promise<void> {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { pino } from "pino";
 import { parsePrefix } from "../formats/netip/index.ts";
 import type { Nft } from "../kernel/index.ts";
-import { Masquerade, type MasqueradeConfig } from "./index.ts";
+import { type MasqueradeConfig, NftMasquerade } from "./index.ts";
 
 const CONFIG: MasqueradeConfig = {
   ipv4: { network: parsePrefix("10.5.0.0/16"), subnet: parsePrefix("10.5.67.0/24") },
@@ -26,7 +26,7 @@ test("a repair that fails is tried again, after a second, two, and so on, until 
       return { [Symbol.dispose]: () => {} };
     },
   };
-  const masquerade = new Masquerade(nft as unknown as Nft, CONFIG, pino({ level: "silent" }));
+  const masquerade = new NftMasquerade(nft as unknown as Nft, CONFIG, pino({ level: "silent" }));
   using _watch = masquerade.watch();
   [listing, isRefusing] = ["somebody else's", true];
   change();

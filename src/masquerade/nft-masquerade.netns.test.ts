@@ -7,7 +7,7 @@ import { pino } from "pino";
 import { parsePrefix } from "../formats/netip/index.ts";
 import { parseRuleset } from "../formats/nftables/index.ts";
 import { createUnnamedNetNs, inNs, type NetNs, Nft } from "../kernel/index.ts";
-import { Masquerade, type MasqueradeConfig } from "./index.ts";
+import { type MasqueradeConfig, NftMasquerade } from "./index.ts";
 
 const LOG = pino({ level: "silent" });
 const CONFIG: MasqueradeConfig = {
@@ -35,7 +35,7 @@ function nftProgram(ns: NetNs, ...args: string[]): string {
 test("ensure() makes exactly the recorded tables, and a second one writes nothing", { skip }, () => {
   using ns = createUnnamedNetNs();
   using nft = Nft.open(ns);
-  using masquerade = new Masquerade(nft, CONFIG, LOG);
+  using masquerade = new NftMasquerade(nft, CONFIG, LOG);
   assert.equal(masquerade.ensure(), true);
   const golden = readFileSync(new URL("../../testdata/nftables/masquerade.list", import.meta.url), "utf8");
   assert.equal(nftProgram(ns, "--stateless", "list", "ruleset"), golden);
@@ -50,7 +50,7 @@ test("ensure() replaces what a predecessor with another subnet left, and leaves 
     `add table ip other; add table ip flannel-ipv4;
      add chain ip flannel-ipv4 postrtg { type nat hook postrouting priority 5; }`,
   );
-  using masquerade = new Masquerade(nft, CONFIG, LOG);
+  using masquerade = new NftMasquerade(nft, CONFIG, LOG);
   masquerade.ensure();
   const { tables, chains } = parseRuleset(nft.listRuleset());
   assert.deepEqual(tables.map(({ name }) => name).sort(), ["flannel-ipv4", "flannel-ipv6", "other"]);
@@ -61,7 +61,7 @@ test("watch() brings back what is flushed, added or deleted", { skip }, async ()
   using ns = createUnnamedNetNs();
   using nft = Nft.open(ns);
   using observer = Nft.open(ns);
-  using masquerade = new Masquerade(nft, CONFIG, LOG);
+  using masquerade = new NftMasquerade(nft, CONFIG, LOG);
   using _watch = masquerade.watch();
   const listing = (): string => nftProgram(ns, "--stateless", "list", "ruleset");
   const good = listing();
@@ -84,7 +84,7 @@ test("watch() brings back what is flushed, added or deleted", { skip }, async ()
 test("cleanup() removes both tables and nothing else, even when there are none", { skip }, () => {
   using ns = createUnnamedNetNs();
   using nft = Nft.open(ns);
-  using masquerade = new Masquerade(nft, CONFIG, LOG);
+  using masquerade = new NftMasquerade(nft, CONFIG, LOG);
   nftProgram(ns, "add", "table", "ip", "other");
   masquerade.ensure();
   masquerade.cleanup();
