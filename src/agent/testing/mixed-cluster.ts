@@ -49,11 +49,11 @@ export class MixedCluster implements AsyncDisposable {
   /** A node that is ready, with a pod; what the others know of it then is theirs. */
   async join(kind: DaemonKind, n: number, network: 100 | 101 = 100, ...args: string[]): Promise<Member> {
     const node = this.cluster.addNode(n, network);
-    // Flannel leaves forwarding to whoever sets up the node; our agent turns it on.
-    if (kind === "flannel")
-      for (const name of ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"]) writeSysctl(name, 1, node.ns);
     const daemon = await this.#run(kind, node, args);
     const env = parseSubnetEnv(readFileSync(node.subnetFile, "utf8"));
+    // Flannel leaves forwarding to whoever sets up the node; our agent turns it on.
+    if (kind === "flannel" && env.subnet) writeSysctl("net/ipv4/ip_forward", 1, node.ns);
+    if (kind === "flannel" && env.ipv6Subnet) writeSysctl("net/ipv6/conf/all/forwarding", 1, node.ns);
     const pod = await TestPod.start(this.cluster, node, env);
     const member = { kind, node, pod, env, key: keyOf(env), daemon };
     this.members.push(member);
