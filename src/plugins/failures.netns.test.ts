@@ -222,3 +222,9 @@ netnsTest("STATUS tells a missing subnet.env and an exhausted pool; GC frees wha
     [["10.244.1.3"], false, true],
   );
 });
+
+netnsTest("a plugin that is its own IPAM is refused, and not asked for ever", async (node) => {
+  const conf = node.bridgeConf({ cniVersion: "1.1.0", ipam: { type: "bridge" } });
+  for (const command of ["STATUS", "CHECK", "DEL"])
+    failsWith(await node.call(command, "p1", conf), 7, /leads in a circle.*"ipam"/);
+});

@@ -112,11 +112,14 @@ function refuseOwnNetns({ netns, mayUseOwnNetns }: CniCall, host: Host): void {
   );
 }
 
+/** flannel, bridge, host-local: two. A plugin that is its own delegate would go on for ever. */
+const MAX_DELEGATIONS = 8;
+
 function makeCall(parts: Omit<Call, "undo" | "delegate">): Call {
   const call: Call = {
     ...parts,
     undo: new UndoStack(),
-    delegate: (conf, command = parts.command) => delegate({ ...call, command }, conf),
+    delegate: (conf, command = parts.command) => delegate({ ...call, command }, conf, 1),
   };
   return call;
 }
@@ -152,14 +155,20 @@ async function runVerb(plugin: Plugin, call: Call): Promise<Result | undefined> 
   }
 }
 
-async function delegate(call: Call, conf: JsonObject): Promise<Result> {
+async function delegate(call: Call, conf: JsonObject, depth: number): Promise<Result> {
   const type = stringField(conf, "type") ?? "";
+  if (depth > MAX_DELEGATIONS)
+    throw new CniError(
+      CNI_ERROR.invalidNetworkConfig,
+      `Cannot delegate to ${JSON.stringify(type)}: that would be delegation number ${depth}, so the configuration leads ` +
+        `in a circle; look at its "ipam" and "delegate" for a plugin that is its own`,
+    );
   const ours = PLUGINS.get(type);
   if (!ours) return delegateToFile(call, type, JSON.stringify(conf));
   const inner: Call = {
     ...call,
     conf: confOf(conf),
-    delegate: (innerConf, command = call.command) => delegate({ ...inner, command }, innerConf),
+    delegate: (innerConf, command = call.command) => delegate({ ...inner, command }, innerConf, depth + 1),
   };
   // Not runVerb: a failed ADD is undone by whoever began the stack, and only once.
   if (call.command === "ADD") return ours.add(inner);

@@ -1,6 +1,7 @@
 // One file for each plugin and attachment that wants rules: what was asked and answered. The agent makes rules again
 // from them when a firewall's reload took them away. They are on a tmpfs, because rules and containers do not survive
 // a reboot either.
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -25,9 +26,14 @@ export interface AttachmentRecord extends Attachment {
   readonly netnsInode: string;
 }
 
+/** Linux' NAME_MAX, less the dot of a retired one. The specification limits neither an ID nor a network's name. */
+const MAX_NAME_BYTES = 254;
+
 /** Names are of the specification's character set, an interface's has no colon. */
 function nameOf(plugin: string, { network, containerId, ifName }: AttachmentId): string {
-  return [plugin, network, containerId, ifName].join(":");
+  const name = [plugin, network, containerId, ifName].join(":");
+  if (Buffer.byteLength(name) <= MAX_NAME_BYTES) return name;
+  return `${plugin}:sha256:${createHash("sha256").update(name).digest("hex")}`;
 }
 
 function fileOf(plugin: string, id: AttachmentId): string {
