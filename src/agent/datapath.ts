@@ -5,8 +5,8 @@ import {
   type Conflict,
   listHost,
   type ReconcileReport,
+  Reconciler,
   RTPROT_PODPATH,
-  reconcile,
   type StepFailure,
 } from "../host/index.ts";
 import type { Rtnl } from "../kernel/index.ts";
@@ -22,6 +22,13 @@ import type { Underlay } from "./underlay.ts";
 
 /** The whole of the node, as opposed to one of its peers, in retries and failures. */
 const NODE = "this node";
+/** Of that period: the loop's own passes, that come once in it, shall not be too early by a hair. */
+const LOOK_AGAIN = 0.9;
+/**
+ * So many repairs in a row make an argument with somebody who undoes them: each soon after the one before, and from then
+ * on for as long as not much more time passes than we take for ourselves.
+ */
+const ARGUMENT = { repairs: 10, soonMs: 100, pauseMs: 1000, endMs: 2000 } as const;
 
 export interface DatapathOptions {
   readonly rtnl: Rtnl;
@@ -32,6 +39,8 @@ export interface DatapathOptions {
   readonly ranges: readonly Prefix[];
   /** Where packets end that no other route takes. */
   readonly blackholes: readonly Prefix[];
+  /** How long what was listed may be believed when nothing tells of a change. */
+  readonly resyncMs: number;
   readonly log: Log;
   readonly observer?: Observer | undefined;
 }
@@ -48,8 +57,9 @@ export interface DatapathStatus {
 /** The backend's devices and all peers in the kernel: one pass makes them what the leases say, from whatever is. */
 export class Datapath {
   readonly #options: DatapathOptions;
+  readonly #reconciler: Reconciler;
   readonly #retries = new Retries({ firstMs: 500, lastMs: 60_000 });
-  readonly #counts = { changes: 0, passes: 0, busyPasses: 0 };
+  readonly #counts = { changes: 0, passes: 0, repairs: 0, repairedAt: 0 };
   #devices: ReadonlySet<number> = new Set();
   /** Of a backend that follows the routes to the other nodes: which interfaces these lead by. */
   #routesBy: ReadonlySet<number> | undefined;
@@ -60,6 +70,7 @@ export class Datapath {
 
   constructor(options: DatapathOptions) {
     this.#options = options;
+    this.#reconciler = new Reconciler(options.rtnl);
   }
 
   /** What failed is tried in the next pass: the leases have changed, so the reason may be gone. */
@@ -80,9 +91,11 @@ export class Datapath {
     try {
       const report = await this.#reconcile(now, waiting);
       changes = this.#note(report);
+      if (cause === "drift") this.#countRepairs(report.applied.length > 0, now);
       this.#failures = report.failures;
     } catch (error) {
       this.#failures = [{ of: NODE, error }];
+      this.#reconciler.distrust();
     }
     for (const { of, error } of this.#failures) {
       const attempts = this.#retries.failed(of, now);
@@ -104,11 +117,13 @@ export class Datapath {
   }
 
   async #reconcile(now: number, waiting: Set<string>): Promise<ReconcileReport> {
-    const { rtnl, backend, peers, own, blackholes } = this.#options;
-    const before = listHost(rtnl);
-    const external = this.#options.underlay.follow(before);
+    const { backend, underlay, peers, own, blackholes, resyncMs } = this.#options;
+    const reconciler = this.#reconciler;
+    if (now - reconciler.listedAt >= LOOK_AGAIN * resyncMs) reconciler.distrust();
+    const external = underlay.follow(await reconciler.actual());
     const made = backend.ensureDevices(external, own.attrs);
-    const actual = made.length > 0 ? listHost(rtnl) : before;
+    if (made.length > 0) reconciler.distrust();
+    const actual = await reconciler.actual();
     const wanted = { ...backend.wanted(own, peers.current(now), external, actual), blackholes };
     this.#devices = new Set([external.index, ...wanted.devices.map((device) => device.index)]);
     if (backend.followsRoutes) this.#routesBy = interfacesOf(actual.routes);
@@ -117,7 +132,7 @@ export class Datapath {
       if (isWaiting) waiting.add(of);
       return isWaiting;
     };
-    const report = await reconcile(rtnl, wanted, { actual, skip: ({ of }) => skip(of) });
+    const report = await reconciler.reconcile(wanted, { skip: ({ of }) => skip(of) });
     const unsettled = (await backend.settle?.(own, peers.current(now), external, skip)) ?? [];
     return { ...report, failures: [...report.failures, ...unsettled] };
   }
@@ -132,7 +147,6 @@ export class Datapath {
   #note({ applied, conflicts }: ReconcileReport): Readonly<Record<string, number>> {
     const { log } = this.#options;
     this.#counts.changes += applied.length;
-    this.#counts.busyPasses = applied.length > 0 ? this.#counts.busyPasses + 1 : 0;
     const kinds: Record<string, number> = {};
     for (const { change } of applied) kinds[change] = (kinds[change] ?? 0) + 1;
     if (applied.length > 0) log.info({ ...kinds }, `kernel state brought up to date: ${applied.length} changes`);
@@ -147,17 +161,35 @@ export class Datapath {
     return isOfInterest(link, this.#interest());
   }
 
-  /** How soon to look after an event, or undefined when it says nothing of ours. */
+  /** How soon to look after an event, or undefined when it says nothing of ours, or nothing new. */
   delayAfter(event: RtnlEvent): number | undefined {
-    return mayMatter(event, this.#interest()) ? this.eventDelayMs : undefined;
+    if (!mayMatter(event, this.#interest()) || this.#reconciler.knows(event)) return undefined;
+    return this.delayAfterLoss();
+  }
+
+  /** The same when nobody knows what was announced. */
+  delayAfterLoss(): number {
+    this.#reconciler.distrust();
+    return this.#eventDelayMs;
   }
 
   /**
    * Long enough for the rest of a burst to arrive. Against somebody who undoes what we do as fast as we do it, a
    * second, so that the two do not fill the machine.
    */
-  get eventDelayMs(): number {
-    return this.#counts.busyPasses > 10 ? 1000 : 20;
+  get #eventDelayMs(): number {
+    return this.#isArgument ? ARGUMENT.pauseMs : 20;
+  }
+
+  get #isArgument(): boolean {
+    return this.#counts.repairs > ARGUMENT.repairs;
+  }
+
+  #countRepairs(hasRepaired: boolean, now: number): void {
+    if (!hasRepaired) return;
+    const isSoon = now - this.#counts.repairedAt < (this.#isArgument ? ARGUMENT.endMs : ARGUMENT.soonMs);
+    this.#counts.repairs = isSoon ? this.#counts.repairs + 1 : 1;
+    this.#counts.repairedAt = now;
   }
 
   #interest(): Interest {

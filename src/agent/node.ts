@@ -120,8 +120,9 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
     const { publicIp = own.attrs.publicIp, publicIpv6 } = now;
     ownLease.publish({ publicIp, ...(publicIpv6 && { publicIpv6 }) });
   });
-  const datapath = new Datapath({ rtnl, backend, underlay, peers, own, ranges, blackholes, log, observer });
-  const loop = new ReconcileLoop(() => datapath.pass(), options.resyncMs);
+  const { resyncMs } = options;
+  const datapath = new Datapath({ rtnl, backend, underlay, peers, own, ranges, blackholes, resyncMs, log, observer });
+  const loop = new ReconcileLoop(() => datapath.pass(), resyncMs);
   askForPass = () => loop.trigger();
   open.use(
     "stop watching rtnetlink",
@@ -132,7 +133,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
         const delay = datapath.delayAfter(event);
         if (delay !== undefined) loop.trigger(delay);
       },
-      () => loop.trigger(datapath.eventDelayMs),
+      () => loop.trigger(datapath.delayAfterLoss()),
       { families: familiesOf(network), links: (link) => datapath.concerns(link) },
     ),
   );

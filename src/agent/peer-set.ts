@@ -1,4 +1,4 @@
-import { formatPrefix, prefixesOverlap } from "../formats/netip/index.ts";
+import { formatPrefix, prefixesEqual, prefixesOverlap } from "../formats/netip/index.ts";
 import type { Lease } from "../subnet/index.ts";
 
 /** How long peers are kept after the store had forgotten our own lease: every agent takes its own again by then. */
@@ -21,7 +21,8 @@ export class PeerSet {
   }
 
   update(leases: readonly Lease[], now: number): void {
-    const isOwn = (lease: Lease): boolean => leaseKey(lease) === leaseKey(this.#own);
+    const { subnet, ipv6Subnet } = this.#own;
+    const isOwn = (lease: Lease): boolean => isSame(lease.subnet, subnet) && isSame(lease.ipv6Subnet, ipv6Subnet);
     const hasOwn = leases.some(isOwn);
     // Once the store knows us again, it also knows whom it lets go.
     const known = hasOwn ? this.#held : this.current(now);
@@ -44,6 +45,10 @@ export class PeerSet {
 
 export function leaseKey(lease: Lease): string {
   return [lease.subnet, lease.ipv6Subnet].map((prefix) => (prefix ? formatPrefix(prefix) : "-")).join(" ");
+}
+
+function isSame(a: Lease["subnet"], b: Lease["subnet"]): boolean {
+  return a === b || (a !== undefined && b !== undefined && prefixesEqual(a, b));
 }
 
 function inTheWay(a: Lease, b: Lease): boolean {

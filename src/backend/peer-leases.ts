@@ -40,24 +40,43 @@ export function otherBackend(lease: Lease, type: string): string | undefined {
 export class PeerLeases {
   readonly #log: Log;
   readonly #said = new Map<string, string>();
+  #known: ReadonlyMap<Lease, object | string> = new Map();
+  #context: string | undefined;
 
   constructor(log: Log) {
     this.#log = log;
   }
 
-  /** @param toPeer what the lease's node needs, or why its lease cannot be used */
-  usable<T extends object>(leases: readonly Lease[], toPeer: (lease: Lease) => T | string): readonly T[] {
+  /**
+   * @param toPeer what the lease's node needs, or why its lease cannot be used
+   * @param context what else that depends on. While it is the same text, what a lease was found to need is known, and
+   * is the same object; without it, nothing is
+   */
+  usable<T extends object>(
+    leases: readonly Lease[],
+    toPeer: (lease: Lease) => T | string,
+    context?: string,
+  ): readonly T[] {
+    const isSame = context !== undefined && context === this.#context;
+    const known = (isSame ? this.#known : new Map()) as ReadonlyMap<Lease, T | string>;
+    const now = new Map<Lease, T | string>();
     const names = new Set<string>();
-    const peers = leases.flatMap((lease) => {
-      const peer = toPeer(lease);
-      if (typeof peer !== "string") return [peer];
+    const peers: T[] = [];
+    for (const lease of leases) {
+      const peer = known.get(lease) ?? toPeer(lease);
+      now.set(lease, peer);
+      if (typeof peer !== "string") {
+        peers.push(peer);
+        continue;
+      }
       const name = leaseName(lease);
       names.add(name);
       if (this.#said.get(name) !== peer) this.#log.warn({ lease: name }, `ignoring lease ${name}: ${peer}`);
       this.#said.set(name, peer);
-      return [];
-    });
+    }
     for (const name of this.#said.keys()) if (!names.has(name)) this.#said.delete(name);
+    this.#known = now;
+    this.#context = context;
     return peers;
   }
 }

@@ -5,8 +5,10 @@
  * and neighbours and FDB entries by device; nothing else is touched. Knows no lease and no backend: it is told devices
  * and peers.
  */
+export type { ReconcileOptions, ReconcileReport, StepFailure } from "./carry-out.ts";
 export * from "./change.ts";
 export { type PlanOptions, plan } from "./plan.ts";
 export * from "./reconcile.ts";
+export * from "./reconciler.ts";
 export { deleteExactly } from "./request.ts";
 export * from "./state.ts";

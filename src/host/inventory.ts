@@ -11,9 +11,10 @@ import {
   RT_TABLE_MAIN,
   RTN_BLACKHOLE,
   RTN_UNICAST,
+  type RtnlEvent,
 } from "../formats/netlink/index.ts";
 import type { Change } from "./change.ts";
-import { BLACKHOLE_PRIORITY } from "./ownership.ts";
+import { BLACKHOLE_PRIORITY, isPermanent } from "./ownership.ts";
 import { type ActualState, RTPROT_PODPATH, type WantedNexthop, type WantedRoute } from "./state.ts";
 import { Table } from "./table.ts";
 
@@ -126,6 +127,50 @@ export class Inventory implements ActualState {
     return this.#users.get(id) ?? 0;
   }
 
+  /** Whether the event tells nothing that is not known; what we neither want nor take away counts as known. */
+  knows(event: RtnlEvent): boolean {
+    const isNew = event.change === "new";
+    switch (event.of) {
+      case "link": {
+        const known = this.#links.get(event.link.index);
+        return isNew ? known !== undefined && isSameLink(known, event.link) : known === undefined;
+      }
+      case "address": {
+        const { index, prefix, scope, flags } = event.address;
+        const known = this.#addresses.get(index, prefix.address)?.find((a) => prefixesEqual(a.prefix, prefix));
+        return isNew ? known?.scope === scope && known.flags === flags : known === undefined;
+      }
+      case "neighbour": {
+        const known = this.neighbour(event.neighbour);
+        if (!isPermanent(event.neighbour) && !(known && isPermanent(known))) return true;
+        return isNew
+          ? known?.lladdr === event.neighbour.lladdr && known?.state === event.neighbour.state
+          : known === undefined;
+      }
+      case "fdb": {
+        const { dst, flags, state } = event.fdb;
+        const known = this.fdbOf(event.fdb);
+        if ((flags & NTF_SELF) === 0 || (!isPermanent(event.fdb) && !known.some(isPermanent))) return true;
+        const entry = known.find((other) => other.dst === dst);
+        return isNew ? entry?.state === state : entry === undefined;
+      }
+      case "route": {
+        const { route } = event;
+        if (route.table !== RT_TABLE_MAIN) return true;
+        const known = this.#rivalsOf(route).some((other) => isSameRoute(other, route));
+        return isNew === known;
+      }
+      case "nexthop": {
+        const known = this.#nexthops?.get(event.nexthop.id);
+        return isNew ? known !== undefined && isSameNexthop(known, event.nexthop) : known === undefined;
+      }
+    }
+  }
+
+  #rivalsOf(route: Route): readonly Route[] {
+    return route.dst && isUsual(route) ? this.inPlaceOf({ dst: route.dst }) : [...this.#otherRoutes];
+  }
+
   /** Takes note of what the kernel has carried out (net/ipv4/fib_trie.c, net/core/neighbour.c, drivers/net/vxlan). */
   apply(change: Change): void {
     switch (change.change) {
@@ -214,8 +259,8 @@ export class Inventory implements ActualState {
 
   #addRoute(route: Route, isFirst = false): void {
     if (route.nexthopId !== undefined) this.#users.set(route.nexthopId, this.usersOf({ id: route.nexthopId }) + 1);
-    const { dst, tos, priority = DEFAULT_PRIORITY[route.family], family } = route;
-    if (dst === undefined || tos !== 0 || priority !== DEFAULT_PRIORITY[family]) {
+    const { dst } = route;
+    if (dst === undefined || !isUsual(route)) {
       this.#otherRoutes.add(route);
       return;
     }
@@ -235,6 +280,48 @@ export class Inventory implements ActualState {
       this.inPlaceOf({ dst: route.dst }).filter((other) => other !== route),
     );
   }
+}
+
+/** One that a wanted route would replace. */
+function isUsual({ tos, family, priority = DEFAULT_PRIORITY[family] }: Route): boolean {
+  return tos === 0 && priority === DEFAULT_PRIORITY[family];
+}
+
+function isSameLink(a: Link, b: Link): boolean {
+  return (
+    a.name === b.name &&
+    a.isUp === b.isUp &&
+    a.mtu === b.mtu &&
+    a.address === b.address &&
+    a.master === b.master &&
+    JSON.stringify(a.kind) === JSON.stringify(b.kind)
+  );
+}
+
+function isSameRoute(a: Route, b: Route): boolean {
+  return (
+    a.protocol === b.protocol &&
+    a.type === b.type &&
+    a.gateway === b.gateway &&
+    a.oif === b.oif &&
+    a.onlink === b.onlink &&
+    a.nexthopId === b.nexthopId &&
+    (a.priority ?? DEFAULT_PRIORITY[a.family]) === (b.priority ?? DEFAULT_PRIORITY[b.family]) &&
+    a.dst?.address === b.dst?.address &&
+    a.dst?.length === b.dst?.length &&
+    a.family === b.family
+  );
+}
+
+function isSameNexthop(a: Nexthop, b: Nexthop): boolean {
+  return (
+    a.protocol === b.protocol &&
+    a.gateway === b.gateway &&
+    a.oif === b.oif &&
+    a.onlink === b.onlink &&
+    a.blackhole === b.blackhole &&
+    JSON.stringify(a.group) === JSON.stringify(b.group)
+  );
 }
 
 function asNexthop({ id, gateway, oif, onlink }: WantedNexthop): Nexthop {

@@ -3,8 +3,11 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { parseIp, parsePrefix } from "../formats/netip/index.ts";
 import { type Nexthop, NTF_SELF, NUD_PERMANENT, type Route } from "../formats/netlink/index.ts";
+import { Claims } from "./claims.ts";
 import { type ActualState, plan, RTPROT_PODPATH, type WantedPeer, type WantedState } from "./index.ts";
+import { Inventory } from "./inventory.ts";
 import { isOwnBlackhole } from "./ownership.ts";
+import { planAll } from "./plan.ts";
 import {
   actualStates,
   applyAll,
@@ -18,7 +21,7 @@ import {
   route,
   wantedOf,
 } from "./testing/fixture.ts";
-import { blackholeRoute } from "./testing/model.ts";
+import { applyChange, blackholeRoute } from "./testing/model.ts";
 
 describe("plan()", () => {
   it("puts devices first and, of a peer, the neighbour before the FDB entry before the route", () => {
@@ -177,6 +180,33 @@ describe("plan()", () => {
         },
       ),
       { numRuns: 2000 },
+    );
+  });
+
+  it("is kept up with by an inventory: what it notes of the changes is what the kernel then has", () => {
+    const isSame = (a: ActualState, b: ActualState): void => {
+      const texts = (state: ActualState): string[] =>
+        [state.addresses, state.neighbours, state.fdb, state.nexthops ?? []]
+          .flatMap((list) => list.map((one) => JSON.stringify(Object.entries(one).sort())))
+          .concat(state.routes.map((r) => JSON.stringify(Object.entries({ ...r, priority: r.priority ?? 0 }).sort())))
+          .sort();
+      assert.deepEqual(texts(a), texts(b));
+    };
+    fc.assert(
+      fc.property(
+        actualStates,
+        fc.uniqueArray(peers, { selector: (p) => p.key, maxLength: 5 }),
+        (actual, wantedPeers) => {
+          const wanted = wantedOf(wantedPeers);
+          const inventory = new Inventory(actual);
+          const { steps } = planAll(inventory, wanted, new Claims(), { nexthopsFrom: 0 });
+          const changes = steps.flatMap((step) => step.changes);
+          for (const change of changes) inventory.apply(change);
+          isSame(inventory, changes.reduce(applyChange, actual));
+          assert.deepEqual(planAll(inventory, wanted, new Claims(), { nexthopsFrom: 0 }).steps, []);
+        },
+      ),
+      { numRuns: 1000 },
     );
   });
 });

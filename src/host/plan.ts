@@ -43,7 +43,29 @@ export function planAll(
   return planning.plan();
 }
 
-function peerName({ key }: Pick<WantedPeer, "key">): string {
+/**
+ * The part of it that is about `peers`, where everything else is as wanted already. undefined: two peers want one place,
+ * and only planAll() can tell who has it.
+ * @param before the same peers as they were wanted so far; who is not in `peers` has gone
+ * @param claims as planAll() left them, and this; of no use any more when there is no plan
+ */
+export function planPeers(
+  is: Inventory,
+  wanted: WantedState,
+  { claims, peers, before }: { claims: Claims; peers: readonly WantedPeer[]; before: readonly WantedPeer[] },
+): Plan | undefined {
+  const planning = new Planning(is, wanted, claims, new Nexthops(is, pays(is, wanted, NEXTHOPS_PAY_FROM), []));
+  for (const peer of before) claims.release(peerName(peer), peer);
+  for (const peer of peers) if (planning.owner(peerName(peer), peer) === "contested") return undefined;
+  planning.stale({
+    routes: before.flatMap((peer) => peer.routes.flatMap((route) => is.inPlaceOf(route))),
+    fdb: before.flatMap((peer) => peer.fdb.flatMap((entry) => is.fdbOf(entry))),
+    neighbours: before.flatMap((peer) => peer.neighbours.flatMap((neighbour) => is.neighbour(neighbour) ?? [])),
+  });
+  return planning.plan();
+}
+
+export function peerName({ key }: Pick<WantedPeer, "key">): string {
   return `peer ${key}`;
 }
 

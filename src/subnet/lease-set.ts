@@ -5,6 +5,11 @@ import type { KeyValue, Log, WatchMessage } from "../store/index.ts";
 import { inFamilies, isInNetwork } from "./allocate.ts";
 import { keySubnets, type Lease, leasesOverlap, nameOfNode, readLease, type StoredLease, subnetsOf } from "./lease.ts";
 
+interface View {
+  readonly lease: Lease | undefined;
+  readonly names: readonly string[];
+}
+
 export class LeaseSet {
   readonly #directory: string;
   readonly #log: Log;
@@ -14,6 +19,8 @@ export class LeaseSet {
   readonly #unreadable = new Map<string, readonly Prefix[]>();
   /** What has been told: key and revision. */
   readonly #told = new Map<string, bigint>();
+  #config: NetworkConfig | undefined;
+  #views = new WeakMap<Lease, View>();
   /** How many keys and values were not leases; each change of one counts. */
   skipped = 0;
 
@@ -27,7 +34,8 @@ export class LeaseSet {
       const present = new Set(message.kvs.map(({ key }) => key));
       for (const known of [this.#leases, this.#unreadable])
         for (const key of known.keys()) if (!present.has(key)) known.delete(key);
-      for (const kv of message.kvs) this.#put(kv);
+      // By age, as events come too: the map's order is that of the keys' creation.
+      for (const kv of message.kvs.toSorted(byAge)) this.#put(kv);
     } else
       for (const { type, kv } of message.events) {
         if (type === "delete") {
@@ -54,11 +62,10 @@ export class LeaseSet {
   leases(config: NetworkConfig | undefined): StoredLease[] {
     const accepted: StoredLease[] = [];
     const bySubnet = new Map<string, StoredLease>();
-    for (const stored of [...this.#leases.values()].sort(byAge)) {
+    for (const stored of this.#leases.values()) {
       const { kv } = stored;
-      const lease = config ? inFamilies(config, stored.lease) : stored.lease;
+      const { lease, names } = this.#view(config, stored.lease);
       if (!lease) continue;
-      const names = subnetsOf(lease).map(formatPrefix);
       // The usual clash is that of the very same subnet; the rest have subnets of another size.
       const rival =
         names.map((name) => bySubnet.get(name)).find((other) => other !== undefined) ??
@@ -76,10 +83,26 @@ export class LeaseSet {
     return accepted;
   }
 
+  /** The lease as the config has it, always the same object for the same lease, and its subnets' names. */
+  #view(config: NetworkConfig | undefined, lease: Lease): View {
+    if (config !== this.#config) this.#views = new WeakMap();
+    this.#config = config;
+    const known = this.#views.get(lease);
+    if (known) return known;
+    const kept = config ? inFamilies(config, lease) : lease;
+    const view = { lease: kept, names: kept ? subnetsOf(kept).map(formatPrefix) : [] };
+    this.#views.set(lease, view);
+    return view;
+  }
+
   /** A bad value over a good one changes nothing: nobody is to lose a route by it. */
   #put(kv: KeyValue): void {
     try {
-      this.#leases.set(kv.key, readLease(this.#directory, kv));
+      const known = this.#leases.get(kv.key);
+      // One that was deleted and made again is younger than those that came meanwhile.
+      if (known && known.kv.createRevision !== kv.createRevision) this.#leases.delete(kv.key);
+      const isSame = known?.kv.valueText === kv.valueText;
+      this.#leases.set(kv.key, isSame ? { lease: known.lease, kv } : readLease(this.#directory, kv));
       this.#unreadable.delete(kv.key);
     } catch (error) {
       this.#unreadable.set(kv.key, keySubnets(this.#directory, kv));
@@ -95,8 +118,8 @@ export class LeaseSet {
   }
 }
 
-function byAge(a: StoredLease, b: StoredLease): number {
-  return a.kv.createRevision < b.kv.createRevision ? -1 : a.kv.createRevision > b.kv.createRevision ? 1 : 0;
+function byAge(a: KeyValue, b: KeyValue): number {
+  return a.createRevision < b.createRevision ? -1 : a.createRevision > b.createRevision ? 1 : 0;
 }
 
 /** Whether all its subnets have the pool's size, so that they overlap with equal ones only. */

@@ -107,15 +107,14 @@ export class SubnetManager {
    * nothing is said: the last set holds.
    */
   async *watch(signal: AbortSignal): AsyncGenerator<readonly Lease[], void, void> {
-    let told: string | undefined;
+    let told: readonly Lease[] | undefined;
     for await (const message of this.#store.watch(this.#directory, signal)) {
       this.#watched.apply(message);
-      const leases = this.#watched.leases(this.#config);
-      // Renewals and what is skipped make no difference to anybody.
-      const now = leases.map(({ kv }) => `${kv.key}\n${kv.valueText}`).join("\n");
-      if (now === told) continue;
-      told = now;
-      yield leases.map(({ lease }) => lease);
+      const leases = this.#watched.leases(this.#config).map(({ lease }) => lease);
+      // Renewals and what is skipped make no difference to anybody: a lease that says the same is the same object.
+      if (told?.length === leases.length && leases.every((lease, i) => lease === told?.[i])) continue;
+      told = leases;
+      yield leases;
     }
   }
 

@@ -59,7 +59,11 @@ export class HostGwBackend implements Backend {
       actual.routes.filter((r) => r.protocol === RTPROT_PODPATH && r.dst).map((r) => key(r as { dst: Prefix })),
     );
     const self = selfOf(own, external);
-    const wantedPeers = this.#peers.usable(peers, (lease) => this.#wantedPeer(lease, self, external.index));
+    const wantedPeers = this.#peers.usable(
+      peers,
+      (lease) => this.#wantedPeer(lease, self, external.index),
+      JSON.stringify([self, external.index]),
+    );
     this.#routes = wantedPeers.flatMap((peer) => peer.routes);
     return { devices: [], peers: wantedPeers, ranges: rangesOf(this.#options.network) };
   }

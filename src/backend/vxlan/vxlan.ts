@@ -116,7 +116,12 @@ export class VxlanBackend implements Backend {
     };
     return {
       devices: [...this.#devices].map(([family, device]) => wantedDevice(family, device, own)),
-      peers: this.#peers.usable(peers, (lease) => wantedPeer(lease, context)),
+      // With the kernel's routes in it, what a peer needs may change with any of them.
+      peers: this.#peers.usable(
+        peers,
+        (lease) => wantedPeer(lease, context),
+        this.#vxlan.directRouting ? undefined : JSON.stringify(context),
+      ),
       ranges: rangesOf(this.#options.network),
     };
   }
