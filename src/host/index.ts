@@ -5,7 +5,7 @@
  * and neighbours and FDB entries by device; nothing else is touched. Knows no lease and no backend: it is told devices
  * and peers.
  */
-export type { ReconcileOptions, ReconcileReport, StepFailure } from "./carry-out.ts";
+export type { ReconcileReport, StepFailure } from "./carry-out.ts";
 export * from "./change.ts";
 export { type PlanOptions, plan } from "./plan.ts";
 export * from "./reconcile.ts";
