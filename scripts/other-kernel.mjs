@@ -1,6 +1,6 @@
 // Runs tests on Debian's kernel in a virtual machine, for what the kernel of this machine lacks (WireGuard, ipip):
 //
-//   npm run test:other-kernel -- dist/backend dist/kernel/generic.netns.test.js
+//   npm run test:other-kernel -- dist/backend dist/agent/tunnels.netns.test.js
 //
 // or, after --exec, any other command. The machine's own files are the guest's, read-only; what the guest writes is
 // forgotten. Downloads the kernel (70 MB) once, with apt-get. Needs qemu-system-x86 and busybox-static.
@@ -102,6 +102,10 @@ for module in ${order.join(" ")}; do /bin/busybox insmod /modules/$module || ech
 /bin/busybox mount -t tmpfs tmpfs /root/tmp
 /bin/busybox mount -t tmpfs tmpfs /root/run
 /bin/busybox ip link set lo up
+# What else is asked for is loaded as it is on any machine.
+/bin/busybox mkdir -p /root/lib/modules
+/bin/busybox mount --bind "/root${join(cache, "lib/modules")}" /root/lib/modules
+test -e /root/sbin/modprobe || /bin/busybox ln -s "$(/bin/busybox chroot /root /bin/sh -c 'command -v busybox')" /root/sbin/modprobe
 # No tunl0 in each new namespace, which would take the indices that tests choose.
 echo 2 > /proc/sys/net/core/fb_tunnels_only_for_init_net
 /bin/busybox chroot /root /bin/sh -c "$(/bin/busybox sed 's/.*podpath=//' /proc/cmdline | /bin/busybox base64 -d)"
@@ -164,7 +168,7 @@ function cpio(entries) {
 /** Runs the command in the guest and gives its status. */
 async function runGuest(command) {
   const words = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-  const script = `cd '${root}' && export PATH='${process.env.PATH}' HOME=/root && ${words}`;
+  const script = `cd '${root}' && export PATH='${process.env.PATH}' HOME=/root PODPATH_TEST_PATIENCE=6 && ${words}`;
   const kernel = readdirSync(join(cache, "boot")).find((file) => file.startsWith("vmlinuz"));
   const guest = spawn(
     "qemu-system-x86_64",

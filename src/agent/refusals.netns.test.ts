@@ -47,6 +47,26 @@ describe("podpath agent refuses with one line, and leaves nothing", { skip }, ()
       /overlap with 192\.168\.100\.11\/24/,
     ],
     ["a range outside the network", { ...NETWORK_CONFIG, SubnetMin: "10.99.0.0" }, /SubnetMin/],
+    [
+      "an option of ipip's that it cannot have",
+      { ...NETWORK_CONFIG, EnableIPv6: true, IPv6Network: "2001:db8:42::/48", Backend: { Type: "ipip" } },
+      /ipip.*IPv4 only.*EnableIPv6.*\/coreos\.com\/network\/config/,
+    ],
+    [
+      "a preshared key that is none",
+      { ...NETWORK_CONFIG, Backend: { Type: "wireguard", PSK: "sesame" } },
+      /PSK is not a WireGuard key.*wg genpsk/,
+    ],
+    [
+      "a start-up command that fails",
+      { ...NETWORK_CONFIG, Backend: { Type: "extension", PreStartupCommand: "ls /no/such/folder" } },
+      /PreStartupCommand.*status 2.*\/no\/such\/folder/,
+    ],
+    [
+      "a start-up command that fails once there is a lease",
+      { ...NETWORK_CONFIG, Backend: { Type: "extension", PostStartupCommand: "ls /no/such/folder" } },
+      /PostStartupCommand.*status 2.*\/no\/such\/folder/,
+    ],
     ["an option of the wrong type", { ...NETWORK_CONFIG, Backend: { Type: "vxlan", VNI: "one" } }, /VNI/],
   ] as const)
     it(what, async () => {

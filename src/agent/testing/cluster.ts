@@ -24,7 +24,7 @@ import type { AgentStatus, ReadyReport } from "../index.ts";
 
 const PODPATH = fileURLToPath(new URL("../../cmd/podpath.js", import.meta.url));
 /** Long enough for a busy machine; every wait ends with the event it waits for. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 20_000 * Number(process.env.PODPATH_TEST_PATIENCE || 1);
 
 export const NETWORK_CONFIG = { Network: "10.244.0.0/16", Backend: { Type: "vxlan" } } as const;
 export const CONFIG_KEY = "/coreos.com/network/config";
