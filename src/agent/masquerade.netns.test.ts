@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { findProgram } from "../kernel/index.ts";
 import { CONFIG_KEY, NETWORK_CONFIG, TestCluster, type TestNode } from "./testing/cluster.ts";
+import { startFlanneld, whyNoFlanneld } from "./testing/flanneld.ts";
 
 const skip =
   process.getuid?.() !== 0
@@ -195,4 +196,56 @@ describe("the masquerade rules of podpath agent", { skip }, () => {
     );
     assert.match(two.run("iptables -t nat -S"), /-s 10\.244\.0\.0\/16 -d 10\.0\.0\.0\/8 .* -j RETURN/);
   });
+
+  it("are told by podpath status, /readyz and /metrics in iptables mode too", async () => {
+    await using cluster = await TestCluster.start();
+    const node = cluster.addNode(1);
+    const args = [IPTABLES, NO_GATEWAY, "--iptables-resync=1", "--healthz-ip=127.0.0.1", "--healthz-port=8081"];
+    const agent = cluster.startAgent(node, ...args);
+    await agent.ready;
+    const ask = (path: string): string => node.run(`${process.execPath} -e ${ASK} http://127.0.0.1:8081${path}`);
+    assert.match(ask("/readyz"), /^200 flanneld is ready/);
+    node.run("iptables -t nat -F FLANNEL-POSTRTG");
+    await agent.logged("masquerade rules in iptables had been changed by someone else");
+    assert.match(ask("/metrics"), /^podpath_masquerade_restored_total 1$/m);
+    await agent.kill("SIGKILL");
+    const look = (): ReturnType<TestCluster["podpath"]> =>
+      cluster.podpath(node, "status", ...statusFlags(cluster, node), IPTABLES, "--ip-masq", NO_GATEWAY, "--json");
+    assert.match((await look()).stdout, /"of":\s*"masquerade and forward rules",\s*"verdict":\s*"ok"/);
+    node.run("iptables -A FLANNEL-FWD -j DROP");
+    assert.match((await look()).stdout, /"verdict":\s*"drift",\s*"why":\s*"IPv4, what a repair would do: \*filter/);
+  });
+});
+
+const statusFlags = (cluster: TestCluster, node: TestNode): string[] => [
+  `--etcd-endpoints=${cluster.endpoint}`,
+  `--subnet-file=${node.subnetFile}`,
+  `--node-name=${node.name}`,
+];
+const ASK = "fetch(process.argv[1]).then(async(r)=>console.log(r.status+String.fromCharCode(32)+(await(r.text()))))";
+
+describe("after Flannel's own daemon, podpath agent", { skip: skip || whyNoFlanneld() }, () => {
+  for (const [flannels, EnableNFTables] of [
+    ["iptables", false],
+    ["nft", true],
+  ] as const)
+    for (const [ours, args, place] of [
+      ["nft", [], /^table ip flannel-ipv4/],
+      ["iptables", [IPTABLES], /^iptables-nft-save/],
+    ] as const)
+      it(`keeps its rules in ${ours} mode and leaves nothing of Flannel's ${flannels} mode`, async () => {
+        await using cluster = await TestCluster.start({ ...NETWORK_CONFIG, EnableNFTables });
+        const node = cluster.addNode(1);
+        const flannel = startFlanneld(cluster, node);
+        await flannel.ready;
+        await flannel.kill("SIGKILL");
+        assert.ok(traces(node).length > 0);
+        await cluster.store.put(CONFIG_KEY, JSON.stringify(NETWORK_CONFIG));
+        const before = traces(node);
+        const agent = cluster.startAgent(node, NO_GATEWAY, ...args);
+        await agent.ready;
+        only(node, place);
+        // Rule by rule the same, so that nothing had to be written.
+        if (flannels === ours && ours === "iptables") assert.deepEqual(traces(node), before);
+      });
 });
