@@ -20,6 +20,8 @@ const MODULES = {
   tests: [
     "veth",
     "bridge",
+    // Flannel's daemon does not start without.
+    "br_netfilter",
     "vxlan",
     "tun",
     "dummy",
