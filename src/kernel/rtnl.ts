@@ -7,19 +7,24 @@ import {
   DecodeError,
   decodeAddress,
   decodeFdb,
+  decodeFilter,
   decodeLink,
   decodeNamespaceId,
   decodeNeighbour,
   decodeNexthop,
+  decodeQdisc,
   decodeRoute,
   describeRequest,
   dumpAddresses,
   dumpFdb,
+  dumpFilters,
   dumpLinks,
   dumpNeighbours,
   dumpNexthops,
+  dumpQdiscs,
   dumpRoutes,
   type FdbEntry,
+  type Filter,
   getLink,
   getNamespaceId,
   getRoute,
@@ -28,6 +33,7 @@ import {
   type Message,
   type Neighbour,
   type Nexthop,
+  type Qdisc,
   type Request,
   type Route,
   type RouteFilter,
@@ -211,6 +217,16 @@ export class Rtnl implements Disposable {
     return this.#dump(dumpFdb(index), decodeFdb, ({ payload }) => payload[0] === AF_BRIDGE).filter(
       (entry) => index === undefined || entry.index === index,
     );
+  }
+
+  /** All qdiscs, or those of one device. */
+  qdiscs(index?: number): Qdisc[] {
+    return this.#dump(dumpQdiscs(index), decodeQdisc).filter((qdisc) => index === undefined || qdisc.index === index);
+  }
+
+  /** The filters of what a device receives; none without an ingress qdisc. */
+  ingressFilters(index: number): Filter[] {
+    return this.#dump(dumpFilters(index), decodeFilter);
   }
 
   nexthops(): Nexthop[] {

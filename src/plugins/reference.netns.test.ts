@@ -1,29 +1,19 @@
 // The same configuration through Debian's reference plugins and through ours, each on a node of its own: the kernel must
 // end in the same state. What may differ is listed in `known`.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import type { JsonObject } from "../formats/cni/index.ts";
 import type { Link } from "../formats/netlink/index.ts";
 import { NetNs, Rtnl, readSysctl } from "../kernel/index.ts";
-import { type Answer, answer, cannotMakeNamespaces, FakeNode, ok } from "./testing/fake-node.ts";
+import { cannotMakeNamespaces, FakeNode, ok } from "./testing/fake-node.ts";
+import { REFERENCE_FOLDER, reference } from "./testing/reference.ts";
 
 const IFF_RUNNING = 0x40;
 const IFF_LOWER_UP = 0x10000;
-const FOLDER = "/usr/lib/cni";
-const skip = existsSync(`${FOLDER}/bridge`) ? cannotMakeNamespaces() : "containernetworking-plugins is not installed";
-
-async function reference(node: FakeNode, command: string, pod: string, conf: JsonObject): Promise<Answer> {
-  const env = node.environment(command, pod, { CNI_PATH: FOLDER });
-  const child = spawn(`${FOLDER}/bridge`, [], { env, stdio: ["pipe", "pipe", "inherit"] });
-  let stdout = "";
-  child.stdout.on("data", (data) => (stdout += data));
-  child.stdin.end(JSON.stringify(conf));
-  const [code] = await once(child, "close");
-  return answer({ exitCode: code, stdout, stderr: "" });
-}
+const skip = existsSync(`${REFERENCE_FOLDER}/bridge`)
+  ? cannotMakeNamespaces()
+  : "containernetworking-plugins is not installed";
 
 /** Everything the kernel tells of a node and its pods, without what is random or a matter of order. */
 function kernelState(node: FakeNode, pods: readonly string[]): unknown {

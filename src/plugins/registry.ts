@@ -1,3 +1,4 @@
+import { bandwidth } from "./bandwidth/bandwidth.ts";
 import { bridge } from "./bridge/bridge.ts";
 import { flannel } from "./flannel/flannel.ts";
 import { hostLocal } from "./host-local/host-local.ts";
@@ -12,4 +13,5 @@ export const PLUGINS: ReadonlyMap<string, Plugin> = new Map([
   ["host-local", hostLocal],
   ["loopback", loopback],
   ["portmap", portmap],
+  ["bandwidth", bandwidth],
 ]);

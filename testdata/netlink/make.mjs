@@ -85,6 +85,15 @@ request("ip link set dev veth1 nomaster");
 request("ip link del dev flannel.7");
 request("ip link del group 7");
 
+request("ip link add name ifb7 index 15 mtu 1450 txqueuelen 0 type ifb");
+request("tc qdisc replace dev cni0 root handle 1: tbf rate 8mbit burst 100000 latency 25ms");
+request("tc qdisc replace dev cni0 root handle 1: tbf rate 40gbit burst 100000000 limit 225000000");
+request("tc qdisc replace dev cni0 ingress");
+request("tc filter add dev cni0 parent ffff: protocol all prio 1 u32 match u32 0 0 action mirred egress redirect dev ifb7");
+reply("tc qdisc show dev cni0");
+request("tc qdisc del dev cni0 root");
+request("tc qdisc del dev cni0 ingress");
+
 const version = execFileSync("ip", ["-V"], { encoding: "utf8" }).trim();
 const head = { madeBy: "node testdata/netlink/make.mjs", version };
 writeFileSync(new URL("requests.json", import.meta.url), `${JSON.stringify({ ...head, requests }, null, 1)}\n`);

@@ -102,6 +102,13 @@ export class AttributeWriter {
     return this;
   }
 
+  u64(type: number, value: bigint | undefined): this {
+    if (value === undefined) return this;
+    const at = this.#attribute(type, 8);
+    this.#scratch.view.setBigUint64(at, value, true);
+    return this;
+  }
+
   /** Only after the room was made: making it may replace the scratch's view. */
   #put(at: number, value: number, how: "setUint8" | "setUint16" | "setUint32"): void {
     this.#scratch.view[how](at, value, true);
@@ -238,6 +245,11 @@ export class Attributes {
   u32(type: number): number | undefined {
     const start = this.#sized(type, 4);
     return start === undefined ? undefined : this.#view.getUint32(start, true);
+  }
+
+  u64(type: number): bigint | undefined {
+    const start = this.#sized(type, 8);
+    return start === undefined ? undefined : this.#view.getBigUint64(start, true);
   }
 
   /** A __be32, as netfilter's numbers are. */

@@ -19,6 +19,7 @@ export * from "./route/bridge.ts";
 export * from "./route/describe.ts";
 export * from "./route/event.ts";
 export * from "./route/fdb.ts";
+export * from "./route/filter.ts";
 export * from "./route/ipip.ts";
 export * from "./route/link.ts";
 export * from "./route/link-stats.ts";
@@ -26,6 +27,16 @@ export * from "./route/multipath.ts";
 export * from "./route/namespace.ts";
 export * from "./route/neighbour.ts";
 export * from "./route/nexthop.ts";
+export {
+  decodeQdisc,
+  deleteIngress,
+  deleteRootQdisc,
+  dumpQdiscs,
+  type Qdisc,
+  replaceIngress,
+  replaceTbf,
+  type Tbf,
+} from "./route/qdisc.ts";
 export * from "./route/route.ts";
 export * from "./route/veth.ts";
 export * from "./route/vxlan.ts";

@@ -6,6 +6,14 @@ function sha512(text: string): string {
   return createHash("sha512").update(text).digest("hex");
 }
 
+/** A device's name: IFNAMSIZ without its NUL. */
+const DEVICE_NAME_MAX = 15;
+
+/** `bwp0bb6a424babc`: bandwidth's device. */
+export function hashedDevice(prefix: string, { network, containerId }: AttachmentId): string {
+  return `${prefix}${sha512(network + containerId)}`.slice(0, DEVICE_NAME_MAX);
+}
+
 function hash16(text: string): string {
   return sha512(text).slice(0, 16);
 }

@@ -161,6 +161,15 @@ export class FakeNode implements Disposable {
     };
   }
 
+  /** A result for a chained plugin that shall fail before it looks at anything. */
+  anyResult(pod: string): JsonObject {
+    return {
+      cniVersion: "1.0.0",
+      interfaces: [{ name: "eth0", sandbox: this.pod(pod) }],
+      ips: [{ interface: 0, address: "10.244.1.2/24" }],
+    };
+  }
+
   environment(command: string, pod: string, more: Record<string, string> = {}): Record<string, string> {
     return {
       CNI_COMMAND: command,

@@ -9,6 +9,7 @@ import { decodeFdb } from "./fdb.ts";
 import { IFINFOMSG_LENGTH } from "./ifinfomsg.ts";
 import { decodeNeighbour } from "./neighbour.ts";
 import { decodeNexthop } from "./nexthop.ts";
+import { readTcmsg, TCA_KIND, TCMSG_LENGTH } from "./qdisc.ts";
 import { decodeRoute } from "./route.ts";
 
 /** Gives a device's name to its index, if it knows it. */
@@ -55,6 +56,11 @@ function describe(request: Request, nameOf: (index: number) => string): string {
     const { id, gateway, oif } = decodeNexthop(message);
     return `${verb} nexthop ${id}${via(gateway)}${dev(oif)}`;
   }
+  if (kind === c.RTM_NEWQDISC || kind === c.RTM_NEWTFILTER) {
+    const { index } = readTcmsg(payload);
+    const what = new Attributes(payload, "tcmsg", TCMSG_LENGTH).text(TCA_KIND);
+    return `${verb} ${what ? `${what} ` : ""}${kind === c.RTM_NEWQDISC ? "qdisc" : "filter"}${dev(index)}`;
+  }
   if (type === c.RTM_GETNSID) return "get the id of a namespace";
   return `carry out netlink request ${type}`;
 }
@@ -82,6 +88,8 @@ function plural(kind: number, af: number): string {
     [c.RTM_NEWROUTE, "routes"],
     [c.RTM_NEWNEIGH, af === c.AF_BRIDGE ? "FDB entries" : "neighbours"],
     [c.RTM_NEWNEXTHOP, "nexthops"],
+    [c.RTM_NEWQDISC, "qdiscs"],
+    [c.RTM_NEWTFILTER, "filters"],
   ]);
   return names.get(kind) ?? `netlink objects ${kind}`;
 }

@@ -210,3 +210,21 @@ test("decodeNexthop() reads what ip nexthop prints", () => {
     { id: 8, weight: 1 },
   ]);
 });
+
+test("decodeQdisc() reads what tc qdisc prints", () => {
+  const { messages, says } = reply("tc qdisc show dev cni0");
+  const qdiscs = messages.filter(({ type }) => type === nl.RTM_NEWQDISC).map((message) => nl.decodeQdisc(message));
+  const ofBridge = qdiscs.filter(({ index }) => names.get(index) === "cni0");
+  assert.deepEqual(
+    ofBridge.map(({ kind, handle }) => [kind, `${(handle >>> 16).toString(16)}:`]).sort(),
+    says.map(({ kind, handle }) => [kind, handle]).sort(),
+  );
+  const said = says.find(({ kind }) => kind === "tbf")?.options;
+  const tbf = ofBridge.find(({ kind }) => kind === "tbf")?.tbf;
+  assert.deepEqual([tbf?.rateBytesPerSecond, tbf?.limitBytes], [said.rate, 225_000_000]);
+  // tc counts whole microseconds, in which this rate has 5000 bytes.
+  assert.ok(
+    Math.abs((tbf?.burstBytes ?? 0) - Number.parseInt(said.burst, 10)) <= 5000,
+    `${tbf?.burstBytes} ${said.burst}`,
+  );
+});
