@@ -5,6 +5,8 @@ import { hostLocal } from "./host-local/host-local.ts";
 import { loopback } from "./loopback.ts";
 import type { Plugin } from "./plugin.ts";
 import { portmap } from "./portmap/portmap.ts";
+import { ptp } from "./ptp/ptp.ts";
+import { tuning } from "./tuning/tuning.ts";
 
 /** The plugins that live here, by the name of their executable. */
 export const PLUGINS: ReadonlyMap<string, Plugin> = new Map([
@@ -14,4 +16,6 @@ export const PLUGINS: ReadonlyMap<string, Plugin> = new Map([
   ["loopback", loopback],
   ["portmap", portmap],
   ["bandwidth", bandwidth],
+  ["ptp", ptp],
+  ["tuning", tuning],
 ]);

@@ -26,6 +26,7 @@ export const NLMSG_OVERRUN = 4;
 // include/uapi/linux/if.h, include/linux/socket.h
 export const IFF_UP = 0x1;
 export const IFF_PROMISC = 0x100;
+export const IFF_ALLMULTI = 0x200;
 export const AF_UNSPEC = 0;
 export const AF_INET = 2;
 export const AF_BRIDGE = 7;

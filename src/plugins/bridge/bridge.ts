@@ -15,6 +15,7 @@ import type { Link } from "../../formats/netlink/index.ts";
 import { removeFromPod } from "../link-removal.ts";
 import { findPod, openPod } from "../netns.ts";
 import type { Call, Plugin } from "../plugin.ts";
+import { createVeth, preparePod, waitForAddresses, waitUntilUp } from "../pod-link.ts";
 import { remembered } from "../remember.ts";
 import { addRules, checkRules, collectRules, removeRules } from "../rules/call-rules.ts";
 import { inTurn } from "../undo.ts";
@@ -22,7 +23,7 @@ import { addressing } from "./addressing.ts";
 import { ensureBridge, ensureGateways, pinMac } from "./bridge-link.ts";
 import { checkAttachment } from "./check.ts";
 import { readBridgeConf } from "./conf.ts";
-import { configurePod, createVeth, waitForAddresses, waitUntilUp } from "./pod-link.ts";
+import { hostRequests, podRequests } from "./requests.ts";
 import { BRIDGE_RULES, wantsRules } from "./rules.ts";
 
 export const bridge: Plugin = {
@@ -34,10 +35,13 @@ export const bridge: Plugin = {
     const { rtnl } = call.host;
     const found = ensureBridge(call, conf);
     const link = conf.isGateway ? pinMac(rtnl, found) : found;
-    const ends = createVeth(call, pod, conf, link.index);
+    const ends = createVeth(call, pod, conf.mac, (plan) => hostRequests(conf, link.index, plan));
     const given = call.conf.ipam ? await call.delegate(ipamConf(call.conf)) : undefined;
     const wanted = given ? addressing(conf, call.conf, given) : { ...EMPTY_RESULT, dns: call.conf.dns };
-    if (!conf.disableContainerInterface) configurePod(pod, ends.podIndex, conf, wanted);
+    if (!conf.disableContainerInterface) {
+      preparePod(pod, { ips: wanted.ips, enabledad: conf.enabledad });
+      pod.rtnl.execute(podRequests(ends.podIndex, wanted.ips, wanted.routes));
+    }
     if (conf.isGateway) ensureGateways({ ...call, link, conf, port: ends.hostName }, wanted.ips);
     // A veth pair has a carrier at both ends or at none.
     const states = conf.disableContainerInterface ? (["LOWERLAYERDOWN", "DOWN"] as const) : (["UP"] as const);

@@ -1,6 +1,6 @@
 // What one ADD asks of the kernel, as plain requests: one batch for the host's connection, one for the pod's.
 import type { Result, ResultIp } from "../../formats/cni/index.ts";
-import { familyOf, lastAddress, type MacAddress, prefixFamily } from "../../formats/netip/index.ts";
+import { familyOf, lastAddress, prefixFamily } from "../../formats/netip/index.ts";
 import {
   type AddressSpec,
   NLM_F_APPEND,
@@ -12,22 +12,14 @@ import {
   RT_SCOPE_UNIVERSE,
   setLink,
 } from "../../formats/netlink/index.ts";
+import type { VethPlan } from "../pod-link.ts";
 import type { BridgeConf } from "./conf.ts";
-
-export interface VethPlan {
-  readonly hostName: string;
-  readonly hostMac: MacAddress;
-  readonly ifName: string;
-  readonly podMac: MacAddress;
-  readonly bridgeIndex: number;
-  readonly netnsFd: number;
-}
 
 /**
  * ip link add HOST mtu M address A master BRIDGE up type veth peer name IF mtu M address P netns N
  * bridge link set dev HOST hairpin on
  */
-export function hostRequests(conf: BridgeConf, plan: VethPlan): Request[] {
+export function hostRequests(conf: BridgeConf, bridgeIndex: number, plan: VethPlan): Request[] {
   const mtu = conf.mtu > 0 ? { mtu: conf.mtu } : {};
   const peer = { name: plan.ifName, ...mtu, address: plan.podMac, netnsFd: plan.netnsFd };
   return [
@@ -35,7 +27,7 @@ export function hostRequests(conf: BridgeConf, plan: VethPlan): Request[] {
       name: plan.hostName,
       ...mtu,
       address: plan.hostMac,
-      master: plan.bridgeIndex,
+      master: bridgeIndex,
       isUp: true,
       kind: { kind: "veth", peer },
     }),

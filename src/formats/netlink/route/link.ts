@@ -105,6 +105,8 @@ export interface LinkChange {
   readonly netnsFd?: number | undefined;
   readonly txQueueLength?: number | undefined;
   readonly promiscuous?: boolean | undefined;
+  /** IFF_ALLMULTI */
+  readonly allMulticast?: boolean | undefined;
   readonly alias?: string | undefined;
   /** net.ipv4.conf.DEV.arp_notify: the kernel announces the device's addresses when it comes up. */
   readonly arpNotify?: boolean | undefined;
@@ -131,8 +133,15 @@ export function setLink(change: LinkChange): Request {
   const { index, isUp, promiscuous, bridge, bridgePort } = change;
   if (change.newName !== undefined && index === undefined)
     throw new TypeError(`A link is renamed by its index; ${change.name} -> ${change.newName} has none`);
-  const flags = (isUp ? c.IFF_UP : 0) | (promiscuous ? c.IFF_PROMISC : 0);
-  const mask = (isUp === undefined ? 0 : c.IFF_UP) | (promiscuous === undefined ? 0 : c.IFF_PROMISC);
+  let [flags, mask] = [0, 0];
+  for (const [isOn, flag] of [
+    [isUp, c.IFF_UP],
+    [promiscuous, c.IFF_PROMISC],
+    [change.allMulticast, c.IFF_ALLMULTI],
+  ] as const) {
+    if (isOn) flags |= flag;
+    if (isOn !== undefined) mask |= flag;
+  }
   const attributes = afterIfinfomsg({ index, flags, change: mask });
   attributes.text(c.IFLA_IFNAME, change.newName ?? (index === undefined ? change.name : undefined));
   writeCommon(attributes, change);

@@ -1,9 +1,9 @@
-// The veth pair: the pod's end in its namespace, the host's end on the bridge.
+// The veth pair of a pod: its end in its namespace, the host's end where the plugin puts it.
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay, setImmediate as immediate } from "node:timers/promises";
-import { CNI_ERROR, CniError, type Result } from "../../formats/cni/index.ts";
-import { formatPrefix, localMac, type MacAddress, prefixFamily } from "../../formats/netip/index.ts";
-import { IFA_F_DADFAILED, IFA_F_TENTATIVE, type Link, type OperState } from "../../formats/netlink/index.ts";
+import { CNI_ERROR, CniError, type Result } from "../formats/cni/index.ts";
+import { formatPrefix, localMac, type MacAddress, prefixFamily } from "../formats/netip/index.ts";
+import { IFA_F_DADFAILED, IFA_F_TENTATIVE, type Link, type OperState, type Request } from "../formats/netlink/index.ts";
 import {
   initSysctl,
   inNs,
@@ -12,42 +12,52 @@ import {
   NetlinkError,
   type Rtnl,
   writeSysctl,
-} from "../../kernel/index.ts";
-import type { Pod } from "../netns.ts";
-import type { Call } from "../plugin.ts";
-import type { BridgeConf } from "./conf.ts";
-import { hostRequests, podRequests } from "./requests.ts";
+} from "../kernel/index.ts";
+import type { Pod } from "./netns.ts";
+import type { Call } from "./plugin.ts";
 
 export interface VethEnds {
   readonly hostName: string;
   readonly hostMac: MacAddress;
   readonly podMac: MacAddress;
+  readonly hostIndex: number;
   readonly podIndex: number;
 }
 
 const NAME_ATTEMPTS = 10;
 
-/** One send creates both ends, the pod's in its namespace, and puts the host's on the bridge. */
+export interface VethPlan {
+  readonly hostName: string;
+  readonly hostMac: MacAddress;
+  readonly ifName: string;
+  readonly podMac: MacAddress;
+  readonly netnsFd: number;
+}
+
+/**
+ * One send creates both ends, the pod's in its namespace.
+ * @param mac of the pod's end; chosen at random when there is none
+ * @param requestsOf what makes the pair, in the first request, and sets it up
+ */
 export function createVeth(
   { host, undo }: Pick<Call, "host" | "undo">,
   pod: Pod,
-  conf: BridgeConf,
-  bridgeIndex: number,
+  mac: MacAddress | undefined,
+  requestsOf: (plan: VethPlan) => readonly Request[],
 ): VethEnds {
   for (let attempt = 1; ; attempt++) {
     const random = randomBytes(16);
-    const plan = {
+    const plan: VethPlan = {
       hostName: `veth${random.toString("hex", 0, 4)}`,
       hostMac: localMac(random.subarray(4, 10)),
-      podMac: conf.mac ?? localMac(random.subarray(10)),
+      podMac: mac ?? localMac(random.subarray(10)),
       ifName: pod.ifName,
-      bridgeIndex,
       netnsFd: pod.netns.fd,
     };
     const remove = (): void => undo.push(`veth pair ${plan.hostName}`, () => removeByName(host, plan.hostName));
     let port: Link | undefined;
     try {
-      port = host.rtnl.executeAndGetLink(hostRequests(conf, plan), plan.hostName);
+      port = host.rtnl.executeAndGetLink(requestsOf(plan), plan.hostName);
     } catch (e) {
       // The first request creates the pair; what fails then is its settings.
       if (e instanceof NetlinkError && e.requestIndex > 0) remove();
@@ -61,8 +71,9 @@ export function createVeth(
     }
     remove();
     const podIndex = port?.link; // IFLA_LINK: the other end's, in its own namespace
-    if (podIndex === undefined) throw new CniError(CNI_ERROR.internal, `${plan.hostName} vanished while ADD made it`);
-    return { ...plan, podIndex };
+    if (!port || podIndex === undefined)
+      throw new CniError(CNI_ERROR.internal, `${plan.hostName} vanished while ADD made it`);
+    return { ...plan, hostIndex: port.index, podIndex };
   }
 }
 
@@ -71,21 +82,20 @@ async function removeByName({ rtnl, removal }: Call["host"], name: string): Prom
   if (link) await removal.remove(link.index);
 }
 
-/** Addresses and routes in the pod, and up. */
-export function configurePod(pod: Pod, index: number, conf: BridgeConf, result: Pick<Result, "ips" | "routes">): void {
-  const hasIpv6 = result.ips.some(({ address }) => prefixFamily(address) === 6);
+/** Settings of the pod's interface before it has addresses. */
+export function preparePod(pod: Pod, { ips, enabledad }: Pick<Result, "ips"> & { readonly enabledad: boolean }): void {
+  const hasIpv6 = ips.some(({ address }) => prefixFamily(address) === 6);
   const name = pod.ifName;
   inNs(pod.netns, () => {
     if (hasIpv6) for (const device of ["lo", name]) writeSysctl(`net/ipv6/conf/${device}/disable_ipv6`, 0);
     const settings: [string, number][] = [
       // The address is ours alone by IPAM, and detection would keep it from being used for a second.
-      [`net/ipv6/conf/${name}/accept_dad`, conf.enabledad ? 1 : 0],
-      ...(conf.enabledad ? [[`net/ipv6/conf/${name}/enhanced_dad`, 1] as [string, number]] : []),
+      [`net/ipv6/conf/${name}/accept_dad`, enabledad ? 1 : 0],
+      ...(enabledad ? [[`net/ipv6/conf/${name}/enhanced_dad`, 1] as [string, number]] : []),
       ...(hasIpv6 ? [[`net/ipv6/conf/${name}/keep_addr_on_down`, 1] as [string, number]] : []),
     ];
     for (const [setting, value] of settings) tolerateMissing(() => initSysctl(setting, value));
   });
-  pod.rtnl.execute(podRequests(index, result.ips, result.routes));
 }
 
 function tolerateMissing(write: () => void): void {
