@@ -287,12 +287,8 @@ test("installCni() writes executables, the fallback and Flannel's configuration,
 }, () => {
   using node = installed();
   assert.deepEqual(readdirSync(node.path("bin")).sort(), [
-    "bridge",
-    "flannel",
-    "host-local",
-    "loopback",
-    "podpath-cni",
-    "portmap",
+    ...["bandwidth", "bridge", "flannel", "host-local", "loopback"],
+    ...["podpath-cni", "portmap", "ptp", "tuning"],
   ]);
   assert.equal(statSync(node.path("bin/flannel")).mode & 0o777, 0o755);
   const conf = JSON.parse(readFileSync(node.path("net.d/10-flannel.conflist"), "utf8"));

@@ -43,7 +43,7 @@ export async function startCniServer(options: CniServerOptions): Promise<AsyncDi
   await listenForRoot(server, socketPath, "--cni-socket");
   host.removal.sweep(); // what an agent that was killed has put aside
   const keeper = new RuleKeeper(host, { log: (level, line) => options.log?.[level](line) });
-  keeper.pass();
+  void keeper.pass();
   // accept() failed, for want of descriptors: no reason for the whole agent to end.
   server.on("error", (error) => options.log?.error({ err: error, socketPath }, "cannot take a CNI call"));
   options.log?.info({ socketPath }, "serving CNI calls");

@@ -34,7 +34,7 @@ netnsTest("rules that somebody flushed come back while their container lives", a
   using host = new Host();
   const lines: string[] = [];
   using keeper = new RuleKeeper(host, { log: (_, line) => lines.push(line) });
-  keeper.pass();
+  await keeper.pass();
   await add(node, "p1", 8080, host);
   await add(node, "p2", 8081, host);
   const before = ruleset();
@@ -58,7 +58,7 @@ netnsTest("rules that somebody flushed come back while their container lives", a
   // Nor one that was deleted.
   ok(await node.call("DEL", "p1", node.bridgeConf({ ipMasq: true }), {}, host));
   nft("flush", "ruleset");
-  keeper.pass();
+  await keeper.pass();
   assert.doesNotMatch(nft("list", "ruleset"), /cni_plugins_masquerade/);
 });
 
@@ -71,7 +71,7 @@ netnsTest("an agent that starts makes again what went while none ran", async (no
   nft("flush", "ruleset");
   using host = new Host();
   using keeper = new RuleKeeper(host, { log: () => {} });
-  keeper.pass();
+  await keeper.pass();
   assert.deepEqual(ruleset(), before);
 });
 
@@ -81,9 +81,9 @@ netnsTest("our own changes and others' elsewhere are no reason to look", async (
   await add(node, "p1", 8080, host);
   let looks = 0;
   const { pass } = keeper;
-  keeper.pass = () => {
+  keeper.pass = async () => {
     looks++;
-    pass.call(keeper);
+    await pass.call(keeper);
   };
   await add(node, "p2", 8081, host);
   nft("add", "table", "ip", "foreign");

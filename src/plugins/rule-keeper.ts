@@ -24,6 +24,8 @@ export class RuleKeeper implements Disposable {
   #watch: Disposable | undefined;
   #timer: NodeJS.Timeout | undefined;
   #failures = 0;
+  #isDue = false;
+  #isRunning = false;
   #isClosed = false;
 
   constructor(host: Host, options: RuleKeeperOptions) {
@@ -33,8 +35,23 @@ export class RuleKeeper implements Disposable {
   }
 
   /** One look at everything; never throws. The first is due when the process starts: rules may have gone before. */
-  pass(): void {
+  async pass(): Promise<void> {
     if (this.#isClosed) return;
+    // One after the other: what is heard of during a pass is looked at after it.
+    this.#isDue = true;
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    try {
+      while (this.#isDue) {
+        this.#isDue = false;
+        await this.#look();
+      }
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  async #look(): Promise<void> {
     clearTimeout(this.#timer);
     const { log, periodMs = PERIOD_MS } = this.#options;
     let nextMs = periodMs;
@@ -44,7 +61,7 @@ export class RuleKeeper implements Disposable {
         return maker && isLive(record) ? [[maker, record] as const] : [];
       });
       if (wanted.length > 0) this.#begin();
-      const restored = this.#host.rules.ensure(wanted);
+      const restored = await this.#host.rules.ensure(wanted);
       if (restored.length > 0) {
         const whose = restored.map(({ plugin, containerId }) => `${plugin} of ${containerId}`);
         log("warn", `somebody else had removed firewall rules of containers; restored ${whose.join(", ")}`);
@@ -54,14 +71,15 @@ export class RuleKeeper implements Disposable {
       nextMs = Math.min(RETRY_MS.first * 2 ** this.#failures++, RETRY_MS.last);
       log("error", `cannot restore the firewall rules of containers: ${toCniError(e).message}`);
     }
-    this.#timer = setTimeout(() => this.pass(), nextMs);
+    if (this.#isClosed) return;
+    this.#timer = setTimeout(() => void this.pass(), nextMs);
     this.#timer.unref();
   }
 
   /** Notifications cost something with each change anybody makes to the ruleset: only with the first rules to keep. */
   #begin(): void {
     if (this.#isClosed) return;
-    this.#watch ??= this.#host.rules.nft.watch(() => this.pass(), tables());
+    this.#watch ??= this.#host.rules.nft.watch(() => void this.pass(), tables());
   }
 
   [Symbol.dispose](): void {
@@ -76,6 +94,10 @@ export class RuleKeeper implements Disposable {
 function tables(): NftWatchScope[] {
   const nobody = { network: "", containerId: "", ifName: "" };
   return [...PLUGINS.values()]
-    .flatMap(({ rules }) => rules?.traces(nobody).nft ?? [])
-    .map(({ family, table }) => ({ family, table }));
+    .flatMap(({ rules }) => (rules ? [rules.traces(nobody)] : []))
+    .flatMap(({ nft, iptables = [] }): NftWatchScope[] => [
+      ...nft.map(({ family, table }) => ({ family, table })),
+      // iptables of the nft variant; a legacy one tells nobody, and is looked at now and then.
+      ...iptables.map(({ family, table }): NftWatchScope => ({ family: family === 4 ? "ip" : "ip6", table })),
+    ]);
 }

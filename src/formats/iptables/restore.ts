@@ -5,7 +5,10 @@ import { joinWords } from "./words.ts";
 export type RestoreLine =
   /** Makes the chain, or empties the one there is. */
   | { readonly do: "renew"; readonly chain: string }
-  | { readonly do: "append" | "delete"; readonly chain: string; readonly words: readonly string[] }
+  /** Makes the chain; the whole table fails when there is one. */
+  | { readonly do: "create"; readonly chain: string }
+  /** `insert` is before all rules that are there. */
+  | { readonly do: "append" | "insert" | "delete"; readonly chain: string; readonly words: readonly string[] }
   /** The chain must be empty, and nothing may lead to it. */
   | { readonly do: "flush" | "remove"; readonly chain: string };
 
@@ -28,6 +31,10 @@ function printLine(line: RestoreLine): string {
   switch (line.do) {
     case "renew":
       return `:${chain} - [0:0]\n`;
+    case "create":
+      return `-N ${chain}\n`;
+    case "insert":
+      return `-I ${chain} ${joinWords(line.words)}\n`;
     case "append":
       return `-A ${chain} ${joinWords(line.words)}\n`;
     case "delete":

@@ -247,11 +247,6 @@ export class Attributes {
     return start === undefined ? undefined : this.#view.getUint32(start, true);
   }
 
-  u64(type: number): bigint | undefined {
-    const start = this.#sized(type, 8);
-    return start === undefined ? undefined : this.#view.getBigUint64(start, true);
-  }
-
   /** A __be32, as netfilter's numbers are. */
   be32(type: number): number | undefined {
     const start = this.#sized(type, 4);

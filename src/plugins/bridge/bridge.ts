@@ -52,7 +52,7 @@ export const bridge: Plugin = {
     if (wanted.ips.some(({ address }) => prefixFamily(address) === 6)) await waitForAddresses(pod, ends.podIndex);
     const bridge = conf.isGateway ? link : rtnl.link(link.index); // its first port gives a bridge its MAC
     const result = { ...wanted, interfaces: interfaces(call, bridge ?? link, port, ends.podMac) };
-    if (wantsRules(call.conf)) addRules(call, BRIDGE_RULES, result);
+    if (wantsRules(call.conf)) await addRules(call, BRIDGE_RULES, result);
     return result;
   },
 
@@ -62,7 +62,7 @@ export const bridge: Plugin = {
     // The rest while the kernel deletes the device: nothing reaches the address by it any more.
     try {
       // By network, container and interface, whether or not the namespace is there.
-      removeRules(call, BRIDGE_RULES, wantsRules(call.conf));
+      await removeRules(call, BRIDGE_RULES, wantsRules(call.conf));
       if (call.conf.ipam) await call.delegate(ipamConf(call.conf));
     } finally {
       await removal?.gone;
@@ -77,7 +77,7 @@ export const bridge: Plugin = {
       throw new CniError(CNI_ERROR.invalidNetworkConfig, "Required prevResult missing: CHECK needs the result of ADD");
     using pod = openPod(call);
     checkAttachment({ host: call.host, pod, conf, result: prevResult, sandbox: call.netns });
-    if (wantsRules(call.conf)) checkRules(call, BRIDGE_RULES);
+    if (wantsRules(call.conf)) await checkRules(call, BRIDGE_RULES);
   },
 
   async status(call: Call): Promise<void> {

@@ -69,8 +69,7 @@ const networkConf = remembered((conf: NetConf): Omit<BridgeConf, "mac"> => {
       "cannot use IPAM when the container's interface is disabled: leave out one of ipam and disableContainerInterface",
     );
   for (const key of ["ipMasq", "macspoofchk"]) flag(key); // of the right type; rules.ts acts on them
-  if (masqueradeBackend(conf) === "iptables")
-    throw new CniError(CNI_ERROR.unsupportedField, "bridge: ipMasqBackend iptables is not there yet: use nftables");
+  masqueradeBackend(conf);
   return {
     bridge,
     isGateway: flag("isGateway") || flag("isDefaultGateway"),

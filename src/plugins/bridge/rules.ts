@@ -18,13 +18,14 @@ export function wantsSpoofCheck({ raw }: NetConf): boolean {
 }
 
 const maker: RuleMaker = {
-  wanted: (attachment) => ({
-    nft: [
-      ...masquerade.wanted(attachment).nft,
-      ...(wantsSpoofCheck(attachment.conf) ? spoofCheckRules(attachment) : []),
-    ],
-  }),
-  traces: (id) => ({ nft: [...masquerade.traces(id).nft, spoofCheckTrace(id)] }),
+  wanted: (attachment) => {
+    const { nft, ...others } = masquerade.wanted(attachment);
+    return { ...others, nft: [...nft, ...(wantsSpoofCheck(attachment.conf) ? spoofCheckRules(attachment) : [])] };
+  },
+  traces: (id) => {
+    const { nft, ...others } = masquerade.traces(id);
+    return { ...others, nft: [...nft, spoofCheckTrace(id)] };
+  },
   ...(masquerade.strays ? { strays: masquerade.strays } : {}),
 };
 

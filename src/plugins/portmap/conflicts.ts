@@ -11,7 +11,7 @@ import { PORTMAP_RULES } from "./rules.ts";
  * a DEL give way.
  * @throws {CniError} naming the port and who has it
  */
-export function giveWay(call: Call, mappings: readonly PortMapping[]): void {
+export async function giveWay(call: Call, mappings: readonly PortMapping[]): Promise<void> {
   for (const record of listRecords(call.log)) {
     // A container has its ports in all of its networks.
     if (record.plugin !== PORTMAP_RULES.plugin || record.containerId === call.containerId) continue;
@@ -19,7 +19,7 @@ export function giveWay(call: Call, mappings: readonly PortMapping[]): void {
     const taken = mappings.find((mine) => theirs.some((other) => isSamePort(mine, other)));
     if (!taken) continue;
     if (!isLive(record)) {
-      call.host.rules.remove(PORTMAP_RULES, record);
+      await call.host.rules.remove(PORTMAP_RULES, record);
       continue;
     }
     throw new CniError(

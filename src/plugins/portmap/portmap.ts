@@ -15,28 +15,28 @@ import { forgetStaleFlows } from "./stale-flows.ts";
 export const portmap: Plugin = {
   rules: PORTMAP_RULES.maker,
 
-  add(call: Call): Result {
+  async add(call: Call): Promise<Result> {
     const result = requirePrevResult(call, "portmap");
     if (!hasMappings(call.conf)) return result;
     const conf = readPortmapConf(call.conf);
-    giveWay(call, conf.mappings);
-    addRules(call, PORTMAP_RULES, result);
+    await giveWay(call, conf.mappings);
+    await addRules(call, PORTMAP_RULES, result);
     if (conf.snat && conf.mappings.some(isReachedByLocalhost)) routeLocalhost(call, result);
     forgetStaleFlows(call, conf.mappings);
     return result;
   },
 
-  del(call: Call): void {
+  async del(call: Call): Promise<void> {
     const mappings = knownMappings(call);
-    removeRules(call, PORTMAP_RULES, hasMappings(call.conf));
+    await removeRules(call, PORTMAP_RULES, hasMappings(call.conf));
     forgetStaleFlows(call, mappings);
   },
 
-  check(call: Call): void {
+  async check(call: Call): Promise<void> {
     requirePrevResult(call, "portmap");
     if (!hasMappings(call.conf)) return;
     readPortmapConf(call.conf);
-    checkRules(call, PORTMAP_RULES);
+    await checkRules(call, PORTMAP_RULES);
   },
 
   status(call: Call): void {
@@ -48,8 +48,8 @@ export const portmap: Plugin = {
     }
   },
 
-  gc(call: Call): void {
-    collectRules(call, PORTMAP_RULES);
+  async gc(call: Call): Promise<void> {
+    await collectRules(call, PORTMAP_RULES);
   },
 };
 

@@ -54,14 +54,14 @@ export const ptp: Plugin = {
       routes: given.routes,
       dns: isEmptyDns(call.conf.dns) ? given.dns : call.conf.dns,
     };
-    if (wantsMasquerade(call.conf)) addRules(call, PTP_RULES, result);
+    if (wantsMasquerade(call.conf)) await addRules(call, PTP_RULES, result);
     return result;
   },
 
   async del(call: Call): Promise<void> {
     using pod = findPod(call);
     if (pod) await removeFromPod(pod, call.host);
-    removeRules(call, PTP_RULES, wantsMasquerade(call.conf));
+    await removeRules(call, PTP_RULES, wantsMasquerade(call.conf));
     if (call.conf.ipam) await call.delegate(ipamConf(call));
   },
 
@@ -80,7 +80,7 @@ export const ptp: Plugin = {
     checkIps({ pod: pod.rtnl, link, host: call.host.rtnl, port }, prevResult.ips);
     for (const { address } of prevResult.ips)
       if (!call.host.isForwarding(prefixFamily(address))) throw wrong("the host does not forward: ip_forward is 0");
-    if (wantsMasquerade(call.conf)) checkRules(call, PTP_RULES);
+    if (wantsMasquerade(call.conf)) await checkRules(call, PTP_RULES);
   },
 
   async status(call: Call): Promise<void> {

@@ -12,31 +12,31 @@ function attachmentOf(call: Call, result: Result): Attachment {
   return { ...idOf(call), netns: call.netns, conf: call.conf, result };
 }
 
-export function addRules(call: Call, owner: RuleOwner, result: Result): void {
+export async function addRules(call: Call, owner: RuleOwner, result: Result): Promise<void> {
   const { rules } = call.host;
   const isNew = !rules.isKnown(owner, idOf(call));
   if (isNew) call.undo.push(`the firewall rules of ${call.ifName}`, () => rules.remove(owner, idOf(call)));
-  rules.add(owner, attachmentOf(call, result));
+  await rules.add(owner, attachmentOf(call, result));
 }
 
 /** @param isAsked whether the configuration wants rules; it may have wanted some at ADD even if it does not now */
-export function removeRules(call: Call, owner: RuleOwner, isAsked: boolean): void {
+export async function removeRules(call: Call, owner: RuleOwner, isAsked: boolean): Promise<void> {
   const { rules } = call.host;
-  if (isAsked || rules.isKnown(owner, idOf(call))) rules.remove(owner, idOf(call));
+  if (isAsked || rules.isKnown(owner, idOf(call))) await rules.remove(owner, idOf(call));
 }
 
 /** @throws {CniError} naming what is missing */
-export function checkRules(call: Call, owner: RuleOwner): void {
-  call.host.rules.check(owner, attachmentOf(call, call.conf.prevResult ?? EMPTY_RESULT));
+export async function checkRules(call: Call, owner: RuleOwner): Promise<void> {
+  await call.host.rules.check(owner, attachmentOf(call, call.conf.prevResult ?? EMPTY_RESULT));
 }
 
 /** Nothing without a list of who is valid. @throws {CniError} when something could not be removed */
-export function collectRules(call: Call, owner: RuleOwner): void {
+export async function collectRules(call: Call, owner: RuleOwner): Promise<void> {
   const valid = validAttachments(call.conf.raw);
   if (!valid) return;
   const network = call.conf.name;
   const ids = valid.map(({ containerId, ifName }) => ({ network, containerId, ifName }));
-  call.host.rules.collect(owner, network, ids, call.log);
+  await call.host.rules.collect(owner, network, ids, call.log);
 }
 
 /** The result that a chained plugin adds to. @throws {CniError} code 7 */

@@ -1,8 +1,9 @@
 import { CNI_ERROR, CniError, toCniError } from "../../formats/cni/index.ts";
-import { Nft, NftError } from "../../kernel/index.ts";
-import { additionText, change, type Marks, remembered, removalText, whatIsMissing } from "./nft-rules.ts";
+import { IptablesError, Nft, NftError } from "../../kernel/index.ts";
+import { changeIptables, mayBeThere, whatIptablesLack, whoLacksIptables } from "./iptables-rules.ts";
+import { additionText, change, remembered, removalText, whatIsMissing } from "./nft-rules.ts";
 import { hasRecord, listRecords, removeRecord, retireRecord, writeRecord } from "./records.ts";
-import type { Attachment, AttachmentId, RuleMaker, RuleTraces, WantedRules } from "./wanted.ts";
+import type { Attachment, AttachmentId, RuleMaker, RuleTraces } from "./wanted.ts";
 
 /** Which plugin's rules of which attachment. */
 export interface RuleOwner {
@@ -24,34 +25,44 @@ export class HostRules implements Disposable {
   }
 
   /** One transaction, and one file. What an earlier ADD of the same attachment left goes with it. */
-  add({ plugin, maker }: RuleOwner, attachment: Attachment): void {
-    const wanted = maker.wanted(attachment);
-    if (isNothing(wanted)) return;
+  async add({ plugin, maker }: RuleOwner, attachment: Attachment): Promise<void> {
+    const { nft, iptables = [] } = maker.wanted(attachment);
+    if (nft.length + iptables.length === 0) return;
     const isKnown = hasRecord(plugin, attachment);
     // First the record: rules that nobody knows of would stay for ever.
     writeRecord(plugin, attachment);
-    const { nft: traces } = maker.traces(attachment);
-    change(this.nft, () => (isKnown ? removalText(this.nft, traces) : "") + additionText(wanted.nft));
+    const traces = maker.traces(attachment);
+    if (nft.length > 0) change(this.nft, () => (isKnown ? removalText(this.nft, traces.nft) : "") + additionText(nft));
+    if (iptables.length > 0) await changeIptables({ traces: traces.iptables ?? [], wanted: iptables });
     this.onAdded();
   }
 
   /** Content when there is nothing. */
-  remove({ plugin, maker }: RuleOwner, id: AttachmentId): void {
+  async remove({ plugin, maker }: RuleOwner, id: AttachmentId): Promise<void> {
     retireRecord(plugin, id);
-    this.removeTraces(maker.traces(id));
+    await this.removeTraces(maker.traces(id));
     removeRecord(plugin, id);
   }
 
-  removeTraces({ nft: traces }: RuleTraces): void {
-    if (traces.length === 0) return;
-    let nft: Nft;
+  async removeTraces(traces: RuleTraces): Promise<void> {
+    const nft = this.#installedNft();
+    if (nft && traces.nft.length > 0) change(nft, () => removalText(nft, traces.nft));
+    const iptables = mayBeThere(nft, traces.iptables ?? []);
+    if (iptables.length === 0) return;
     try {
-      nft = this.nft;
+      await changeIptables({ traces: iptables, wanted: [] });
     } catch (e) {
-      if (e instanceof NftError) return; // without nft nobody made any
+      if (!(e instanceof IptablesError) || e.reason !== undefined) throw e; // without iptables nobody made any
+    }
+  }
+
+  #installedNft(): Nft | undefined {
+    try {
+      return this.nft;
+    } catch (e) {
+      if (e instanceof NftError) return undefined;
       throw e;
     }
-    change(nft, () => removalText(nft, traces));
   }
 
   /** Whether an ADD of this attachment made rules that no DEL has removed. */
@@ -60,8 +71,11 @@ export class HostRules implements Disposable {
   }
 
   /** @throws {CniError} naming what is not there */
-  check({ maker }: RuleOwner, attachment: Attachment): void {
-    const missing = this.missing(maker, attachment);
+  async check({ maker }: RuleOwner, attachment: Attachment): Promise<void> {
+    const { nft, iptables = [] } = maker.wanted(attachment);
+    const missing =
+      (nft.length > 0 ? whatIsMissing(remembered(this.nft), nft, maker.traces(attachment).nft) : undefined) ??
+      (await whatIptablesLack(iptables));
     if (missing !== undefined)
       throw new CniError(
         CNI_ERROR.internal,
@@ -69,27 +83,43 @@ export class HostRules implements Disposable {
       );
   }
 
-  missing(maker: RuleMaker, attachment: Attachment, marks: Marks = remembered(this.nft)): string | undefined {
-    return whatIsMissing(marks, maker.wanted(attachment).nft, maker.traces(attachment).nft);
-  }
-
   /** Makes again what is missing, in one transaction. Returns whose rules those were. */
-  ensure<T extends Attachment>(wanted: readonly (readonly [RuleMaker, T])[]): T[] {
-    if (wanted.length === 0) return [];
-    const marks = remembered(this.nft);
-    const lacking = wanted.filter(([maker, attachment]) => this.missing(maker, attachment, marks) !== undefined);
-    const rules = lacking.flatMap(([maker, attachment]) => maker.wanted(attachment).nft);
-    const traces = lacking.flatMap(([maker, attachment]) => maker.traces(attachment).nft);
-    change(this.nft, () => removalText(this.nft, traces) + additionText(rules));
-    return lacking.map(([, attachment]) => attachment);
+  async ensure<T extends Attachment>(attachments: readonly (readonly [RuleMaker, T])[]): Promise<T[]> {
+    const all = attachments.map(([maker, attachment]) => {
+      const { nft, iptables = [] } = maker.wanted(attachment);
+      return { attachment, nft, iptables, traces: maker.traces(attachment) };
+    });
+    const byNft = all.filter(({ nft }) => nft.length > 0);
+    const marks = byNft.length > 0 ? remembered(this.nft) : undefined;
+    const lacking = byNft.filter(({ nft, traces }) => marks && whatIsMissing(marks, nft, traces.nft) !== undefined);
+    if (lacking.length > 0)
+      change(
+        this.nft,
+        () =>
+          removalText(
+            this.nft,
+            lacking.flatMap(({ traces }) => traces.nft),
+          ) + additionText(lacking.flatMap(({ nft }) => nft)),
+      );
+    const lackingIptables = await whoLacksIptables(all.filter(({ iptables }) => iptables.length > 0));
+    await changeIptables({
+      traces: lackingIptables.flatMap(({ traces }) => traces.iptables ?? []),
+      wanted: lackingIptables.flatMap(({ iptables }) => iptables),
+    });
+    return [...new Set([...lacking, ...lackingIptables].map(({ attachment }) => attachment))];
   }
 
   /** For GC: everything of `network` that none of `valid` wants. Goes on when one cannot be removed, and says so at the end. */
-  collect(owner: RuleOwner, network: string, valid: readonly AttachmentId[], log: (line: string) => void): void {
+  async collect(
+    owner: RuleOwner,
+    network: string,
+    valid: readonly AttachmentId[],
+    log: (line: string) => void,
+  ): Promise<void> {
     const failures: string[] = [];
-    const attempt = (work: () => void): void => {
+    const attempt = async (work: () => Promise<void>): Promise<void> => {
       try {
-        work();
+        await work();
       } catch (e) {
         failures.push(toCniError(e).message);
       }
@@ -98,9 +128,9 @@ export class HostRules implements Disposable {
       valid.some(({ containerId, ifName }) => containerId === id.containerId && ifName === id.ifName);
     for (const record of listRecords(log))
       if (record.plugin === owner.plugin && record.network === network && !isValid(record))
-        attempt(() => this.remove(owner, record));
+        await attempt(() => this.remove(owner, record));
     const { strays } = owner.maker;
-    if (strays) attempt(() => this.removeTraces(strays(network, valid)));
+    if (strays) await attempt(() => this.removeTraces(strays(network, valid)));
     if (failures.length > 0) throw new CniError(CNI_ERROR.internal, failures.join("; "));
   }
 
@@ -108,8 +138,4 @@ export class HostRules implements Disposable {
     this.#nft?.[Symbol.dispose]();
     this.#nft = undefined;
   }
-}
-
-function isNothing({ nft }: WantedRules): boolean {
-  return nft.length === 0;
 }

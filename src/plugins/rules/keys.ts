@@ -6,6 +6,14 @@ function sha512(text: string): string {
   return createHash("sha512").update(text).digest("hex");
 }
 
+/** What iptables takes for a chain's name. */
+const CHAIN_NAME_MAX = 28;
+
+/** `CNI-0bb6a424babc4d14754a3300`; portmap's with `DN-`. */
+export function iptablesChain({ network, containerId }: AttachmentId, prefix = ""): string {
+  return `CNI-${prefix}${sha512(network + containerId)}`.slice(0, CHAIN_NAME_MAX);
+}
+
 /** A device's name: IFNAMSIZ without its NUL. */
 const DEVICE_NAME_MAX = 15;
 

@@ -3,6 +3,7 @@ import { CNI_ERROR, CniError, field, type NetConf, stringField } from "../../for
 import { maskPrefix, prefixFamily } from "../../formats/netip/index.ts";
 import { type Chain, type Rule, rule } from "../../formats/nftables/index.ts";
 import { attachmentKey, networkKey } from "./keys.ts";
+import { masqueradeIptables, masqueradeIptablesTraces } from "./masquerade-iptables.ts";
 import type { Attachment, AttachmentId, NftRules, NftTrace, RuleMaker } from "./wanted.ts";
 
 const PLACE = { family: "inet", table: "cni_plugins_masquerade" } as const;
@@ -45,10 +46,16 @@ export function wantsMasquerade({ raw }: NetConf): boolean {
 }
 
 export const masquerade: RuleMaker = {
-  wanted: (attachment) => ({
-    nft: wantsMasquerade(attachment.conf) && attachment.result.ips.length > 0 ? [nftRules(attachment)] : [],
+  wanted: (attachment) => {
+    if (!wantsMasquerade(attachment.conf) || attachment.result.ips.length === 0) return { nft: [] };
+    return masqueradeBackend(attachment.conf) === "iptables"
+      ? { nft: [], iptables: masqueradeIptables(attachment) }
+      : { nft: [nftRules(attachment)] };
+  },
+  traces: (id) => ({
+    nft: [traceOf((comment) => comment.startsWith(attachmentKey(id)))],
+    iptables: masqueradeIptablesTraces(id),
   }),
-  traces: (id) => ({ nft: [traceOf((comment) => comment.startsWith(attachmentKey(id)))] }),
   strays: (network, valid) => {
     const wanted = valid.map(({ containerId, ifName }) => attachmentKey({ network, containerId, ifName }));
     const isStray = (comment: string): boolean =>

@@ -1,5 +1,8 @@
-// Which netfilter rules an attachment wants, as values. Plugins say it here; nft-rules.ts spells it, host-rules.ts does it.
+// Which netfilter rules an attachment wants, as values. Plugins say it here; nft-rules.ts
+// and iptables-rules.ts spell it, host-rules.ts does it.
 import type { NetConf, Result } from "../../formats/cni/index.ts";
+import type { IptablesRule } from "../../formats/iptables/index.ts";
+import type { IpFamily } from "../../formats/netip/index.ts";
 import type { RuleMark } from "../../formats/netlink/index.ts";
 import type { Chain, Family, Rule, Table } from "../../formats/nftables/index.ts";
 
@@ -39,12 +42,42 @@ export interface NftTrace {
   readonly isOwnChain?: (chain: string) => boolean;
 }
 
+/** A rule of iptables in a chain that is not its attachment's alone. */
+export interface IptablesEntry {
+  readonly chain: string;
+  readonly words: readonly string[];
+  readonly isFirst?: boolean;
+}
+
+/** The rules of one attachment in one table of one family's iptables. */
+export interface IptablesRules {
+  readonly family: IpFamily;
+  readonly table: "nat" | "filter";
+  /** Of all attachments: made when they are missing, and never taken away. */
+  readonly shared: { readonly chains: readonly string[]; readonly entries: readonly IptablesEntry[] };
+  /** Of this attachment alone, with all their rules. */
+  readonly chains: readonly { readonly name: string; readonly rules: readonly (readonly string[])[] }[];
+  readonly entries: readonly IptablesEntry[];
+}
+
+/** How they are told from others'. */
+export interface IptablesTrace {
+  readonly family: IpFamily;
+  readonly table: "nat" | "filter";
+  /** Without this chain there is none of them. */
+  readonly landmark: string;
+  readonly isOwn: (rule: IptablesRule) => boolean;
+  readonly isOwnChain: (chain: string) => boolean;
+}
+
 export interface WantedRules {
   readonly nft: readonly NftRules[];
+  readonly iptables?: readonly IptablesRules[];
 }
 
 export interface RuleTraces {
   readonly nft: readonly NftTrace[];
+  readonly iptables?: readonly IptablesTrace[];
 }
 
 /** A plugin's part in netfilter. Pure. */

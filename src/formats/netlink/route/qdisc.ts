@@ -142,7 +142,7 @@ function readTbf(options: Attributes): Tbf | undefined {
   const qopt = options.bytes(TCA_TBF_PARMS);
   if (!qopt) return undefined;
   const view = fixedHeader(qopt, TBF_QOPT_LENGTH, "tc_tbf_qopt");
-  const rate = Number(options.u64(TCA_TBF_RATE64) ?? BigInt(view.getUint32(RATE_AT, true)));
+  const rate = options.u64(TCA_TBF_RATE64) ?? view.getUint32(RATE_AT, true);
   return {
     rateBytesPerSecond: rate,
     burstBytes: Math.round((view.getUint32(BUFFER_AT, true) * rate) / TICKS_PER_SECOND),
