@@ -1,5 +1,6 @@
 /**
- * The CNI plugins (CNI specification 1.1.0): flannel, bridge, host-local, portmap, loopback, and the tiny executable that stands
+ * The CNI plugins (CNI specification 1.1.0): flannel, bridge, ptp, host-local,
+ * portmap, bandwidth, tuning, loopback, and the tiny executable that stands
  * for them in /opt/cni/bin. The same code runs inside the agent and in the one-file Node fallback.
  *
  * May not know the agent, the store or the lab: all it is told comes by CNI_* environment, stdin and files.
