@@ -287,7 +287,7 @@ test("installCni() writes executables, the fallback and Flannel's configuration,
 }, () => {
   using node = installed();
   assert.deepEqual(readdirSync(node.path("bin")).sort(), [
-    ...["bandwidth", "bridge", "flannel", "host-local", "loopback"],
+    ...["bandwidth", "bridge", "firewall", "flannel", "host-local", "loopback"],
     ...["podpath-cni", "portmap", "ptp", "tuning"],
   ]);
   assert.equal(statSync(node.path("bin/flannel")).mode & 0o777, 0o755);

@@ -1,5 +1,6 @@
 import { bandwidth } from "./bandwidth/bandwidth.ts";
 import { bridge } from "./bridge/bridge.ts";
+import { firewall } from "./firewall/firewall.ts";
 import { flannel } from "./flannel/flannel.ts";
 import { hostLocal } from "./host-local/host-local.ts";
 import { loopback } from "./loopback.ts";
@@ -18,4 +19,5 @@ export const PLUGINS: ReadonlyMap<string, Plugin> = new Map([
   ["bandwidth", bandwidth],
   ["ptp", ptp],
   ["tuning", tuning],
+  ["firewall", firewall],
 ]);

@@ -2,6 +2,7 @@
 import { CNI_ERROR, CniError, EMPTY_RESULT, type Result, validAttachments } from "../../formats/cni/index.ts";
 import type { Call } from "../plugin.ts";
 import type { RuleOwner } from "./host-rules.ts";
+import { findRecord } from "./records.ts";
 import type { Attachment, AttachmentId } from "./wanted.ts";
 
 export function idOf({ conf, containerId, ifName }: Call): AttachmentId {
@@ -15,14 +16,27 @@ function attachmentOf(call: Call, result: Result): Attachment {
 export async function addRules(call: Call, owner: RuleOwner, result: Result): Promise<void> {
   const { rules } = call.host;
   const isNew = !rules.isKnown(owner, idOf(call));
-  if (isNew) call.undo.push(`the firewall rules of ${call.ifName}`, () => rules.remove(owner, idOf(call)));
+  if (isNew)
+    call.undo.push(`the firewall rules of ${call.ifName}`, () => rules.remove(owner, { ...idOf(call), result }));
   await rules.add(owner, attachmentOf(call, result));
 }
 
 /** @param isAsked whether the configuration wants rules; it may have wanted some at ADD even if it does not now */
 export async function removeRules(call: Call, owner: RuleOwner, isAsked: boolean): Promise<void> {
   const { rules } = call.host;
-  if (isAsked || rules.isKnown(owner, idOf(call))) await rules.remove(owner, idOf(call));
+  const id = idOf(call);
+  const isKnown = rules.isKnown(owner, id);
+  if (isAsked || isKnown)
+    await rules.remove(owner, { ...id, result: call.conf.prevResult ?? recordedResult(call, owner) });
+}
+
+function recordedResult(call: Call, owner: RuleOwner): Result | undefined {
+  try {
+    return findRecord(owner.plugin, idOf(call))?.result;
+  } catch (e) {
+    call.log(e instanceof Error ? e.message : String(e));
+    return undefined;
+  }
 }
 
 /** @throws {CniError} naming what is missing */

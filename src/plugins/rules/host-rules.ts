@@ -3,7 +3,7 @@ import { IptablesError, Nft, NftError } from "../../kernel/index.ts";
 import { changeIptables, mayBeThere, whatIptablesLack, whoLacksIptables } from "./iptables-rules.ts";
 import { additionText, change, remembered, removalText, whatIsMissing } from "./nft-rules.ts";
 import { hasRecord, listRecords, removeRecord, retireRecord, writeRecord } from "./records.ts";
-import type { Attachment, AttachmentId, RuleMaker, RuleTraces } from "./wanted.ts";
+import type { Attachment, AttachmentId, KnownAttachment, RuleMaker, RuleTraces } from "./wanted.ts";
 
 /** Which plugin's rules of which attachment. */
 export interface RuleOwner {
@@ -38,7 +38,7 @@ export class HostRules implements Disposable {
   }
 
   /** Content when there is nothing. */
-  async remove({ plugin, maker }: RuleOwner, id: AttachmentId): Promise<void> {
+  async remove({ plugin, maker }: RuleOwner, id: KnownAttachment): Promise<void> {
     retireRecord(plugin, id);
     await this.removeTraces(maker.traces(id));
     removeRecord(plugin, id);

@@ -21,6 +21,11 @@ export interface Attachment extends AttachmentId {
   readonly result: Result;
 }
 
+/** What may be known of an attachment that is to go. */
+export interface KnownAttachment extends AttachmentId {
+  readonly result?: Result | undefined;
+}
+
 /** The rules of one attachment in one table. */
 export interface NftRules {
   readonly table: Table;
@@ -84,7 +89,7 @@ export interface RuleTraces {
 export interface RuleMaker {
   readonly wanted: (attachment: Attachment) => WantedRules;
   /** Finds what `wanted` makes, whatever the configuration said then, by us and by the reference plugin. */
-  readonly traces: (id: AttachmentId) => RuleTraces;
+  readonly traces: (known: KnownAttachment) => RuleTraces;
   /** Finds the rules of a network that none of the `valid` attachments wants; absent when rules do not tell their network. */
   readonly strays?: (network: string, valid: readonly AttachmentId[]) => RuleTraces;
 }
