@@ -3,7 +3,14 @@
 import { createServer, type Socket } from "node:net";
 import type { BaseLogger } from "pino";
 import { CNI_ERROR, CniError, formatError, toCniError } from "../formats/cni/index.ts";
-import { Host, type PluginReply, type PluginRequest, RuleKeeper, runPlugin } from "../plugins/index.ts";
+import {
+  freeAddressesOfEarlierBoots,
+  Host,
+  type PluginReply,
+  type PluginRequest,
+  RuleKeeper,
+  runPlugin,
+} from "../plugins/index.ts";
 import { formatCniReply, parseCniRequest } from "./cni-request.ts";
 import type { Observer } from "./observer.ts";
 import { listenForRoot } from "./unix-socket.ts";
@@ -44,6 +51,9 @@ export async function startCniServer(options: CniServerOptions): Promise<AsyncDi
   host.removal.sweep(); // what an agent that was killed has put aside
   const keeper = new RuleKeeper(host, { log: (level, line) => options.log?.[level](line) });
   void keeper.pass();
+  await freeAddressesOfEarlierBoots().catch((error) => {
+    options.log?.warn({ err: error }, "cannot free the addresses of containers from before the reboot");
+  });
   // accept() failed, for want of descriptors: no reason for the whole agent to end.
   server.on("error", (error) => options.log?.error({ err: error, socketPath }, "cannot take a CNI call"));
   options.log?.info({ socketPath }, "serving CNI calls");

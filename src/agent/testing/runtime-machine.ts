@@ -126,7 +126,7 @@ export class RuntimeMachine implements AsyncDisposable {
     using host = Rtnl.open();
     const files = FOLDERS.filter((path) => path.startsWith("/var/lib/cni")).flatMap((path) =>
       readdirSync(path, { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile() && !/^(lock|last_reserved_ip\.\d+)$/.test(entry.name))
+        .filter((entry) => entry.isFile() && !/^(lock|last_reserved_ip\.\d+|\.podpath-boot)$/.test(entry.name))
         .map((entry) => join(entry.path, entry.name)),
     );
     return {

@@ -25,7 +25,7 @@ export interface HostLocalConf {
   readonly dns: Dns;
 }
 
-const DEFAULT_DATA_DIR = "/var/lib/cni/networks";
+export const DEFAULT_DATA_DIR = "/var/lib/cni/networks";
 
 /** @throws {CniError} code 7, or 4 for CNI_ARGS */
 export function readConf(call: Call): HostLocalConf {

@@ -78,6 +78,7 @@ test("addresses are given in turn, round the range, and a freed one only when it
   assert.deepEqual([await add("d"), await add("e"), await add("f")], ["10.1.2.5/29", "10.1.2.6/29", "10.1.2.2/29"]);
   assert.match(await folder.ours("ADD", "g", conf), /no IP addresses available in range set: 10.1.2.1-10.1.2.6/);
   assert.deepEqual(folder.files(), [
+    ".podpath-boot",
     "10.1.2.2",
     "10.1.2.3",
     "10.1.2.4",
@@ -202,7 +203,7 @@ test("ours and the reference take turns in one folder, and each frees what the o
   );
   for (let i = 0; i < 8; i++)
     assert.equal(await (i % 2 === 1 ? folder.ours("DEL", `c${i}`, conf) : folder.reference("DEL", `c${i}`, conf)), "");
-  assert.deepEqual(folder.files(), ["last_reserved_ip.0", "lock"]);
+  assert.deepEqual(folder.files(), [".podpath-boot", "last_reserved_ip.0", "lock"]);
 });
 
 test("ours and the reference at the same time give no address twice", { skip: skipReference }, async () => {

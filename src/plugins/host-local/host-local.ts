@@ -1,8 +1,10 @@
 // Addresses from ranges, remembered in files that the reference plugin reads and writes too.
+import { readdirSync } from "node:fs";
 import { CNI_ERROR, CniError, type Result, type ResultIp, validAttachments } from "../../formats/cni/index.ts";
 import type { IpAddress } from "../../formats/netip/index.ts";
+import { isNotFound } from "../../kernel/index.ts";
 import type { Call, Plugin } from "../plugin.ts";
-import { type HostLocalConf, readConf } from "./conf.ts";
+import { DEFAULT_DATA_DIR, type HostLocalConf, readConf } from "./conf.ts";
 import { printRangeSet, type RangeSet, rangeContains } from "./range.ts";
 import { type Owner, Reservations } from "./reservations.ts";
 import { candidates } from "./walk.ts";
@@ -100,4 +102,18 @@ function exhausted(set: RangeSet, index: number): string {
 async function release(call: Call, conf: HostLocalConf, ip: IpAddress): Promise<void> {
   using reservations = await Reservations.open(conf.dataDir, call.conf.name);
   if (reservations.of(call).includes(ip)) reservations.release(ip);
+}
+
+/** For the agent's start: opens every network once, which frees what an earlier boot has left of it. */
+export async function freeAddressesOfEarlierBoots(dataDir: string = DEFAULT_DATA_DIR): Promise<void> {
+  for (const network of networksIn(dataDir)) (await Reservations.open(dataDir, network))[Symbol.dispose]();
+}
+
+function networksIn(dataDir: string): string[] {
+  try {
+    return readdirSync(dataDir, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+  } catch (e) {
+    if (isNotFound(e)) return [];
+    throw e;
+  }
 }

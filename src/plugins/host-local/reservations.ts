@@ -18,6 +18,7 @@ import {
 import { join } from "node:path";
 import { type IpAddress, ParseError, parseIp } from "../../formats/netip/index.ts";
 import { isAlreadyExists, isNotFound, lockFile } from "../../kernel/index.ts";
+import { currentBoot, removeOfEarlierBoots } from "./boot.ts";
 
 export interface Owner {
   readonly containerId: string;
@@ -59,6 +60,7 @@ export class Reservations implements Disposable {
   private constructor(path: string, lock: Disposable) {
     this.#path = path;
     this.#lock = lock;
+    if (!known.has(path)) removeOfEarlierBoots(path, currentBoot());
     const seen = known.get(path) ?? { mtime: -1n, isFresh: false, contents: new Map() };
     known.set(path, seen);
     this.#directory = seen;

@@ -1,7 +1,7 @@
 // A node for tests: a network namespace that this process moves into for good (node:test gives each file a process of
 // its own), pods as namespaces, and every file in one temporary folder.
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -81,6 +81,9 @@ export class FakeNode implements Disposable {
     check(mount(null, "/", null, MS_REC_PRIVATE, null), "keep the test's mounts to itself");
     // The records of rules.
     check(mount("tmpfs", "/run", "tmpfs", 0, null), "give the test a /run");
+    // An agent looks here for addresses of before a reboot; the machine's own are none of the test's business.
+    if (existsSync("/var/lib/cni"))
+      check(mount("tmpfs", "/var/lib/cni", "tmpfs", 0, null), "give the test a /var/lib/cni");
     this.enter();
     this.writeSubnetEnv("10.244.1.1/24");
   }
@@ -216,7 +219,7 @@ export class FakeNode implements Disposable {
       links: host.links().map(({ name }) => name),
       addresses: host.addresses().map(({ prefix }) => formatPrefix(prefix)),
       pods,
-      files: files(this.folder).filter((name) => !/lock$|last_reserved_ip/.test(name)),
+      files: files(this.folder).filter((name) => !/lock$|last_reserved_ip|\.podpath-boot$/.test(name)),
     };
   }
 
