@@ -177,13 +177,13 @@ describe("podpath cleanup", { skip }, () => {
     const one = cluster.addNode(1);
     const [binDir, confDir] = [join(cluster.dir, "bin"), join(cluster.dir, "net.d")];
     mkdirSync(binDir);
-    writeFileSync(join(binDir, "portmap"), "another's");
+    writeFileSync(join(binDir, "dhcp"), "another's");
     installCni({ binDir, confDir, socketPath: "/run/x.sock" });
     writeFileSync(join(binDir, "loopback"), "the reference plugin's");
     const args = ["--cni", `--bin-dir=${binDir}`, `--conf-dir=${confDir}`];
     const { code, stdout } = await cleanup(cluster, one, ...args);
     assert.equal(code, 0, stdout);
-    assert.deepEqual(readdirSync(binDir).sort(), ["loopback", "portmap"]);
+    assert.deepEqual(readdirSync(binDir).sort(), ["dhcp", "loopback"]);
     assert.deepEqual(readdirSync(confDir), []);
     assert.match(stdout, /left alone: file .*\/loopback: it is not podpath's/);
     writeFileSync(join(confDir, "10-flannel.conflist"), "{}");
