@@ -19,6 +19,11 @@ import { PRESENCE_PERIOD_MS, type Presence } from "./presence.ts";
 
 const FIRST_DELAY_MS = 1000;
 const LAST_DELAY_MS = 60_000;
+/**
+ * The store is asked so often how long the lease has: one whose clock was set, or that was restored from a copy, may have
+ * another opinion than last time.
+ */
+const ASK_AGAIN_MS = 20_000;
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
 const NO_TIME_LEFT = { ttlSeconds: 0, grantedTtlSeconds: 0 } as const;
 
@@ -115,7 +120,7 @@ class Keeper {
     const { ttlSeconds, grantedTtlSeconds } = (await store.timeToLive(seen.lease)) ?? NO_TIME_LEFT;
     // A margin longer than the lease would renew it without end.
     const waitMs = 1000 * ttlSeconds - Math.min(renewMarginMs, 500 * grantedTtlSeconds);
-    if (waitMs > 0) return Math.min(waitMs, LONGEST_TIMEOUT_MS);
+    if (waitMs > 0) return Math.min(waitMs, ASK_AGAIN_MS);
     log.info({ key: this.#key }, "subnet: renewing the lease");
     return this.#put(isUnchanged(seen));
   }
