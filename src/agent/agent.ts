@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Traffic } from "../backend/index.ts";
 import type { GatewayStatus } from "../gateway/index.ts";
-import { notifySupervisor } from "../kernel/index.ts";
 import { openEtcdStore, type Store, type StoreState } from "../store/index.ts";
 import type { DatapathStatus } from "./datapath.ts";
 import { AgentError, messageOf } from "./errors.ts";
@@ -13,6 +12,7 @@ import type { AgentOptions, MasqueradeMode } from "./options.ts";
 import { requireNetAdmin } from "./preflight.ts";
 import { type RunRecord, statusSocketPath, writeRunRecord } from "./status/run-record.ts";
 import { serveStatus } from "./status/serve.ts";
+import { Supervisor } from "./supervisor.ts";
 import { Undo } from "./undo.ts";
 
 /** The one line on stdout that says the node is up: `{"ready":true,"node":"node1","subnet":"10.244.1.0/24",…}`. */
@@ -41,11 +41,15 @@ export interface AgentStatus extends Omit<ReadyReport, "ready"> {
   readonly skippedLeases: number;
   /** Absent when the options want no such rules. */
   readonly masquerade?: { readonly mode: MasqueradeMode; readonly isInPlace: boolean };
+  /** ISO 8601; absent: the lease does not expire. */
+  readonly leaseExpiresAt?: string;
   readonly gateway?: Omit<GatewayStatus, "badValues"> & { readonly badValues: Readonly<Record<string, string>> };
 }
 
 export interface AgentHooks {
   readonly log: Log;
+  /** The agent's own, for the metrics. */
+  readonly version?: string;
   /** How the agent was started, for `podpath status` and `podpath cleanup` to know when it is dead. */
   readonly started?: Pick<RunRecord, "args" | "env">;
   /** Called once, when every peer known by then is in the kernel and subnet.env is written. */
@@ -63,15 +67,19 @@ export async function runAgent(options: AgentOptions, hooks: AgentHooks, signal:
   await using open = new Undo(hooks.log);
   const made = new Undo(hooks.log);
   let node: RunningNode | undefined;
+  const supervisor = open.use(
+    "stop telling the supervisor",
+    new Supervisor({ log: hooks.log, whyDead: () => node?.whyDead(), status: () => statusLine(node) }),
+  );
   try {
-    const observer = await serveHealthOf(options, hooks.log, open, { node: () => node, signal });
+    const observer = await serveHealthOf(options, hooks, open, { node: () => node, signal });
     node = await startNode({ options, hooks, store, signal, made, open, observer });
     // From here on it belongs to the cluster, whatever becomes of this process.
     made.forget();
     hooks.log.info({ ...node.report }, "ready");
     await tellStatus(node, options, hooks, open);
     hooks.onReady?.(node.report, node.status);
-    tellSupervisor("READY=1", hooks.log);
+    supervisor.ready();
     await node.run();
   } catch (error) {
     await made[Symbol.asyncDispose]();
@@ -79,7 +87,21 @@ export async function runAgent(options: AgentOptions, hooks: AgentHooks, signal:
   }
   if (!signal.aborted) return;
   hooks.log.info({}, "stopping; the datapath stays");
-  tellSupervisor("STOPPING=1", hooks.log);
+  supervisor.stopping();
+}
+
+/** `ready: 10.244.1.0/24 on flannel.1, 5 peers, store connected` */
+function statusLine(node: RunningNode | undefined): string {
+  if (!node) return "starting";
+  const { subnet, ipv6Subnet, backend, devices, datapath, store } = node.status();
+  const why = node.whyNotReady();
+  const subnets = [subnet, ipv6Subnet].filter((prefix) => prefix !== undefined).join(" ");
+  const parts = [
+    `${subnets} on ${devices.join(" ") || backend}`,
+    `${datapath.peers} peers`,
+    `store ${store.connected ? "connected" : "away"}`,
+  ];
+  return `${why === undefined ? "ready" : `not ready, ${why}`}: ${parts.join(", ")}`;
 }
 
 /** For `podpath status`; a node works without. */
@@ -101,7 +123,7 @@ async function tellStatus(
 /** Serves from the start on, so that a node that waits for its store is seen to live. */
 async function serveHealthOf(
   { healthzIp: ip, healthzPort: port }: AgentOptions,
-  log: Log,
+  { log, version = "unknown" }: AgentHooks,
   open: Undo,
   { node, signal }: { readonly node: () => RunningNode | undefined; readonly signal: AbortSignal },
 ): Promise<Observer | undefined> {
@@ -112,22 +134,13 @@ async function serveHealthOf(
     return running ? running.whyNotReady() : "the node is starting";
   };
   const { Metrics } = await import("./metrics.ts");
-  const metrics = open.use("stop measuring", new Metrics(() => node()?.status(), whyNotReady));
+  const metrics = open.use("stop measuring", new Metrics({ version, status: () => node()?.status(), whyNotReady }));
   const whyDead = (): string | undefined => node()?.whyDead();
   open.use(
     "stop serving --healthz-port",
     await serveHealth({ ip, port, whyDead, whyNotReady, metrics: () => metrics.text(), log }),
   );
   return metrics;
-}
-
-/** A supervisor that cannot be told is no reason to fail. */
-function tellSupervisor(state: string, log: Log): void {
-  try {
-    notifySupervisor(state);
-  } catch (error) {
-    log.warn({ err: error }, `cannot tell the supervisor ${state}`);
-  }
 }
 
 /** The store that the options name. @throws {AgentError} @throws {EtcdError} */

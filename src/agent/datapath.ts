@@ -47,6 +47,8 @@ export interface DatapathOptions {
 
 export interface DatapathStatus {
   readonly peers: number;
+  /** Of their leases: in the kernel as far as it lets; of no use to this node; kept though the store lost them. */
+  readonly leases: Readonly<Record<"used" | "ignored" | "held", number>>;
   /** Changes the kernel took since the first pass. */
   readonly changes: number;
   readonly passes: number;
@@ -63,6 +65,8 @@ export class Datapath {
   #devices: ReadonlySet<number> = new Set();
   /** Of a backend that follows the routes to the other nodes: which interfaces these lead by. */
   #routesBy: ReadonlySet<number> | undefined;
+  /** How many of the peers' leases the backend could use in the last pass. */
+  #used = 0;
   #failures: readonly StepFailure[] = [];
   #conflicts: readonly Conflict[] = [];
   #cause: PassCause = "start";
@@ -125,6 +129,9 @@ export class Datapath {
     if (made.length > 0) reconciler.distrust();
     const actual = await reconciler.actual();
     const wanted = { ...backend.wanted(own, peers.current(now), external, actual), blackholes };
+    // What a backend settles by itself has no part in rtnetlink's tables.
+    const settlesAll = backend.settle !== undefined && wanted.peers.length === 0;
+    this.#used = settlesAll ? peers.current(now).length : wanted.peers.length;
     this.#devices = new Set([external.index, ...wanted.devices.map((device) => device.index)]);
     if (backend.followsRoutes) this.#routesBy = interfacesOf(actual.routes);
     const skip = (of: string): boolean => {
@@ -199,8 +206,12 @@ export class Datapath {
   }
 
   status(): DatapathStatus {
+    const now = performance.now();
+    const { peers } = this.#options;
+    const count = peers.current(now).length;
     return {
-      peers: this.#options.peers.current(performance.now()).length,
+      peers: count,
+      leases: { used: this.#used, ignored: Math.max(0, count - this.#used), held: peers.heldAt(now) },
       changes: this.#counts.changes,
       passes: this.#counts.passes,
       failures: this.#failures.map(({ of, error }) => ({ of, why: why(error) })),

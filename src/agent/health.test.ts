@@ -11,10 +11,7 @@ const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
 describe("what is served on --healthz-port", () => {
   const now: { dead: string | undefined; notReady: string | undefined } = { dead: undefined, notReady: undefined };
-  const metrics = new Metrics(
-    () => undefined,
-    () => now.notReady,
-  );
+  const metrics = new Metrics({ version: "1.2.3", status: () => undefined, whyNotReady: () => now.notReady });
   const options = {
     ip: "127.0.0.1",
     port: 0,

@@ -38,10 +38,7 @@ export class Metrics implements Observer, Disposable {
     "command",
     "result",
   ]);
-  readonly #lag = this.#histogram(
-    "podpath_event_loop_lag_seconds",
-    "How late a timer was that is due once a second",
-  );
+  readonly #lag = this.#histogram("podpath_event_loop_lag_seconds", "How late a timer was that is due once a second");
   #lastPassMs: number | undefined;
   readonly #timer: NodeJS.Timeout;
 

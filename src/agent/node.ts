@@ -4,13 +4,14 @@
 //   config -> interface -> backend -> leases -> device -> lease -> peers -> forwarding -> nft -> CNI -> subnet.env -> ready
 //
 // From then on the datapath belongs to the cluster: nothing undoes it, whatever becomes of this process.
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Backend, BackendError, type ExternalInterface, openBackend } from "../backend/index.ts";
 import { FlannelError, formatSubnetKey, type NetworkConfig } from "../formats/flannel/index.ts";
 import { formatPrefix } from "../formats/netip/index.ts";
 import { Gateway } from "../gateway/index.ts";
 import type { ActualState } from "../host/index.ts";
-import { Nft, Rtnl, watchRtnl } from "../kernel/index.ts";
+import { Nft, Rtnl, readSysctl, watchRtnl } from "../kernel/index.ts";
 import type { Store } from "../store/index.ts";
 import { type Lease, SubnetManager } from "../subnet/index.ts";
 import type { AgentHooks, AgentStatus, ReadyReport } from "./agent.ts";
@@ -29,7 +30,8 @@ import type { AgentOptions, MasqueradeMode } from "./options.ts";
 import { OwnLease } from "./own-lease.ts";
 import { blackholesOf, subnetEnv, undoBlackholes } from "./own-subnet.ts";
 import { leaseKey, PeerSet } from "./peer-set.ts";
-import { ensureForwarding } from "./preflight.ts";
+import { ensureForwarding, FORWARDING } from "./preflight.ts";
+import { Settings } from "./settings.ts";
 import { agentsLook } from "./status/agents-look.ts";
 import type { NodeStatus } from "./status/status.ts";
 import { previousSubnets, writeSubnetFile } from "./subnet-file.ts";
@@ -122,7 +124,16 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
   });
   const { resyncMs } = options;
   const datapath = new Datapath({ rtnl, backend, underlay, peers, own, ranges, blackholes, resyncMs, log, observer });
-  const loop = new ReconcileLoop(() => datapath.pass(), resyncMs);
+  const settings = new Settings({
+    families: familiesOf(network),
+    device: external.name,
+    writeSubnetFile: () => tellPods(underlay.external),
+    log,
+  });
+  const loop = new ReconcileLoop(() => {
+    settings.keep();
+    return datapath.pass();
+  }, resyncMs);
   askForPass = () => loop.trigger();
   open.use(
     "stop watching rtnetlink",
@@ -176,6 +187,7 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
       store: store.state(),
       skippedLeases: subnets.skipped,
       ...(masquerade && { masquerade: { mode: masquerade.mode, isInPlace: masquerade.isInPlace() } }),
+      ...(ownLease.lease.expiresAt && { leaseExpiresAt: ownLease.lease.expiresAt.toISOString() }),
       ...(gateway && { gateway: gatewayStatus(gateway) }),
     }),
     whyDead: () => {
@@ -188,6 +200,9 @@ export async function startNode(start: StartOptions): Promise<RunningNode> {
       const down = backend.deviceNames.find((name) => !rtnl.link(name)?.isUp);
       if (down) return `device ${down} is not up`;
       if (datapath.fatal) return messageOf(datapath.fatal);
+      const off = familiesOf(network).find((family) => readSysctl(FORWARDING[family]) !== "1");
+      if (off) return `forwarding of IPv${off} is turned off`;
+      if (!existsSync(options.subnetFile)) return `the subnet file ${options.subnetFile} is missing`;
       if (masquerade && !masquerade.isInPlace()) return "the masquerade rules are not in place";
       return undefined;
     },

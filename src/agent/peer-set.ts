@@ -37,6 +37,11 @@ export class PeerSet {
     return now < this.#holdUntil ? [...this.#peers, ...this.#held] : this.#peers;
   }
 
+  /** How many of current() the store does not know any more. */
+  heldAt(now: number): number {
+    return now < this.#holdUntil ? this.#held.length : 0;
+  }
+
   /** When current() changes by itself; undefined: it does not. */
   nextChangeAt(now: number): number | undefined {
     return this.#held.length > 0 && now < this.#holdUntil ? this.#holdUntil : undefined;

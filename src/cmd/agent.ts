@@ -25,7 +25,7 @@ export async function agentCommand(called: string, args: readonly string[], vers
   };
   const variables = Object.entries(process.env).filter(([name]) => name.startsWith(`${ENV_PREFIX}_`));
   const started = { args, env: Object.fromEntries(variables) as Record<string, string> };
-  await runAgent(options, { log, onReady, started }, controller.signal);
+  await runAgent(options, { log, version, onReady, started }, controller.signal);
 }
 
 function say(report: object): void {

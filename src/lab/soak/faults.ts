@@ -288,7 +288,10 @@ export const FAULT_KINDS: readonly string[] = Object.keys(FAULTS);
 /** A fault that lies about whom it touches, and one that nobody repairs: a soak that does not find them finds nothing. */
 const LIES: Readonly<Record<string, Make>> = {
   "secret-loss": (context) => ({ ...partition(true, false)(context), touched: NOBODY }),
-  "lasting-harm": inNode("forwarding off", true, () => "sysctl -q -w net.ipv4.ip_forward=0"),
+  "lasting-harm": ofPeer(
+    "foreign route",
+    (peer) => `ip route replace ${peer.subnet} via 192.168.100.1 dev eth0 proto static`,
+  ),
 };
 export const LIE_KINDS: readonly string[] = Object.keys(LIES);
 
