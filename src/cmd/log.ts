@@ -1,4 +1,5 @@
-import { type DestinationStream, destination, type Logger, pino } from "pino";
+import { type DestinationStream, destination, type Logger, type LoggerOptions, pino } from "pino";
+import { LogLimit } from "./log-limit.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -10,7 +11,25 @@ export function createLog(name: string, level: LogLevel): Logger {
   const stream = process.stderr.isTTY ? readable() : jsonLines();
   // No error object of a library may carry a secret into the log. (`key` is none: it is where something stands in the store.)
   const redact = { paths: ["password", "*.password", "tls.key", "*.tls.key", "err.metadata"], censor: "(hidden)" };
-  return pino({ name, level, redact, base: { pid: process.pid }, timestamp: () => `,"time":"${now()}"` }, stream);
+  const limit = new LogLimit();
+  const hooks: LoggerOptions["hooks"] = {
+    logMethod(args, method) {
+      const [message, fields] = [messageOf(args), fieldsOf(args)];
+      const suppressed = limit.take(message, performance.now());
+      if (suppressed === 0) method.apply(this, args);
+      else if (suppressed !== undefined) method.apply(this, [{ ...fields, suppressed }, message]);
+    },
+  };
+  const timestamp = (): string => `,"time":"${now()}"`;
+  return pino({ name, level, redact, hooks, base: { pid: process.pid }, timestamp }, stream);
+}
+
+function messageOf(args: readonly unknown[]): string {
+  return String(args.find((arg) => typeof arg === "string") ?? "");
+}
+
+function fieldsOf([first]: readonly unknown[]): object {
+  return typeof first === "object" && first !== null ? first : {};
 }
 
 function now(): string {
