@@ -148,7 +148,7 @@ describe("writeNetUnreachable()", () => {
     );
   });
 
-  it("is silent about ICMP and about fragments but the first", () => {
+  it("is silent about ICMP, fragments but the first, and multicast", () => {
     const [bytes] = fc.sample(packet, { seed: 3, numRuns: 1 }) as [Uint8Array];
     const with_ = (at: number, value: number): Uint8Array => {
       const copy = bytes.slice();
@@ -157,6 +157,7 @@ describe("writeNetUnreachable()", () => {
     };
     assert.equal(answer(with_(9, 1)).length, 0);
     assert.equal(answer(with_(7, 1)).length, 0);
+    assert.equal(answer(with_(16, 224)).length, 0);
     assert.ok(answer(with_(6, 0x20)).length > 0, "the first fragment has the ports");
   });
 });

@@ -68,13 +68,14 @@ export const UNREACHABLE_MAX_BYTES: number = IPV4_HEADER_BYTES + 8 + 60 + 8;
 
 /**
  * Writes an ICMP "net unreachable" (RFC 792) about the packet at `ip` to `at`, which has room for
- * UNREACHABLE_MAX_BYTES. Gives its length; 0 when there must be none, which RFC 1122 §3.2.2 says of ICMP and of
- * fragments but the first.
+ * UNREACHABLE_MAX_BYTES. Gives its length; 0 when there must be none: about fragments but the first and to multicast
+ * addresses (RFC 1122 §3.2.2), and, as Flannel has it, about ICMP of any kind.
  * @param source of the answer, as it lies in a packet: four bytes, read little-endian
  */
 export function writeNetUnreachable(memory: PacketMemory, ip: number, at: number, source: number): number {
   const { bytes, view } = memory;
   if (view.getUint8(ip + 9) === IPPROTO_ICMP || isLaterFragment(view, ip)) return 0;
+  if (view.getUint8(ip + 16) >= 224) return 0;
   const quoted = Math.min((view.getUint8(ip) & 15) * 4 + 8, view.getUint16(ip + 2));
   const length = IPV4_HEADER_BYTES + 8 + quoted;
   bytes.fill(0, at, at + length);
