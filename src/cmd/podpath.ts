@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   cleanup: async () => new Command("cleanup").description("remove from this node what podpath or Flannel made"),
   status: async () => new Command("status").description("show this node's kernel against the leases, peer by peer"),
   "install-cni": async () => (await import("./cni.ts")).installCniCommand(),
+  cni: async () => (await import("./cni-network.ts")).cniCommand(),
   store: async () => (await import("./store.ts")).storeCommand(),
 };
 

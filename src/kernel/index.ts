@@ -19,6 +19,7 @@ export * from "./flock.ts";
 export * from "./io-vectors.ts";
 export * from "./iptables.ts";
 export * from "./mount.ts";
+export * from "./namespaces.ts";
 export type { NetlinkTransport } from "./netlink.ts";
 export * from "./netns.ts";
 export * from "./nft.ts";

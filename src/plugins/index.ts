@@ -4,9 +4,13 @@
  *
  * May not know the agent, the store or the lab: all it is told comes by CNI_* environment, stdin and files.
  */
+
 export { Host } from "./host.ts";
 export { freeAddressesOfEarlierBoots } from "./host-local/host-local.ts";
 export { installCni } from "./install.ts";
+export { askStatus, collectGarbage, type PluginSays } from "./inventory/ask.ts";
+export { listAttachments, type NodeAttachment } from "./inventory/attachments.ts";
+export { readNetworks } from "./inventory/networks.ts";
 export { RuleKeeper } from "./rule-keeper.ts";
 export { type PluginReply, type PluginRequest, runPlugin } from "./skel.ts";
 export { findCni } from "./uninstall.ts";
