@@ -208,7 +208,7 @@ export class FakeNode implements Disposable {
   }
 
   /** Everything a failed call may have left behind: devices, addresses, files; on the node and in the pods. */
-  state(): unknown {
+  state(): { links: string[]; addresses: string[]; pods: unknown[]; files: string[] } {
     using host = Rtnl.open();
     const pods = [...this.#pods].map((path) => {
       using netns = NetNs.open(path);
