@@ -6,6 +6,8 @@ import { Lab } from "./lab.mjs";
 import { describeMachine, stealMeter } from "./machine.mjs";
 import { parseOptions, USAGE } from "./options.mjs";
 import { datapathText, machineText } from "./report.mjs";
+import { measureUdp } from "./udp.mjs";
+import { udpText } from "./udp-report.mjs";
 
 const options = parseOptions(process.argv.slice(2));
 if (options.help) console.log(USAGE);
@@ -20,12 +22,15 @@ async function run() {
   const steal = stealMeter();
   let lab;
   try {
-    if (options.suites.includes("datapath")) requireIperf();
+    if (options.suites.some((suite) => suite !== "cni")) requireIperf();
     if (options.suites.includes("cni")) requireReference(options.reference);
-    progress("bringing a lab up");
-    lab = await Lab.up({ nodes: options.suites.includes("cni") ? 4 : 2 }, progress, signal);
+    if (options.suites.some((suite) => suite !== "udp")) {
+      progress("bringing a lab up");
+      lab = await Lab.up({ nodes: options.suites.includes("cni") ? 4 : 2 }, progress, signal);
+    }
     if (options.suites.includes("datapath")) results.datapath = await measureDatapath(lab, options, progress, signal);
     if (options.suites.includes("cni")) results.cni = await measureCni(lab, options, progress, signal);
+    if (options.suites.includes("udp")) results.udp = await measureUdp(options, progress, signal);
     results.steal = steal();
   } catch (error) {
     progress("");
@@ -40,10 +45,11 @@ async function run() {
   return 0;
 }
 
-function text({ machine, steal, datapath, cni }) {
+function text({ machine, steal, datapath, cni, udp }) {
   const parts = [machineText(machine, steal)];
   if (datapath) parts.push(datapathText(datapath));
   if (cni) parts.push(cniText(cni, AIM));
+  if (udp) parts.push(udpText(udp));
   if (options.quick) parts.push("--quick: too few rounds to compare anything with.");
   return parts.join("\n\n");
 }

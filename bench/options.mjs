@@ -1,13 +1,14 @@
 // The command line of the benchmarks. Knows nothing of what is measured, so that a mistake is told before any set-up.
 import { parseArgs } from "node:util";
 
-export const USAGE = `usage: npm run bench [-- [datapath] [cni] [options]]
+export const USAGE = `usage: npm run bench [-- [datapath] [cni] [udp] [options]]
 
   datapath        pod and host paths beside host → host: iperf3, TCP_RR, UDP_RR, TCP_CRR
   cni             CNI ADD and DEL beside the reference plugins
-  (both when neither is named)
+  udp             the udp backend beside Flannel's, kernel VXLAN and host → host
+  (datapath and cni when none is named)
 
-  --rounds N      rounds of the datapath benchmark, 3 to 100 (default 9; a round to warm up comes on top)
+  --rounds N      rounds of the datapath and udp benchmarks, 3 to 100 (default 9; a round to warm up comes on top)
   --calls N       ADDs and DELs of the cni benchmark, 20 to 2000 (default 120)
   --two-cpus      client on CPU 0 and server on CPU 1, instead of both on CPU 0
   --quick         fewer rounds and calls, under a minute: enough to see whether it works, not to compare
@@ -15,7 +16,9 @@ export const USAGE = `usage: npm run bench [-- [datapath] [cni] [options]]
   --json          results as JSON on standard output, nothing else there
   --help`;
 
-const SUITES = ["datapath", "cni"];
+const SUITES = ["datapath", "cni", "udp"];
+/** udp makes clusters of its own, as root. */
+const USUAL = ["datapath", "cni"];
 const FULL = { rounds: 9, calls: 120, milliseconds: 300, streamSeconds: 1 };
 const QUICK = { rounds: 3, calls: 40, milliseconds: 100, streamSeconds: 1 };
 
@@ -46,7 +49,7 @@ export function parseOptions(args) {
     throw new UsageError(`No benchmark is called "${unknown}"; there are ${SUITES.join(", ")}`);
   const size = values.quick ? QUICK : FULL;
   return {
-    suites: positionals.length === 0 ? SUITES : SUITES.filter((name) => positionals.includes(name)),
+    suites: positionals.length === 0 ? USUAL : SUITES.filter((name) => positionals.includes(name)),
     ...size,
     rounds: count("--rounds", values.rounds, 3, 100) ?? size.rounds,
     calls: count("--calls", values.calls, 20, 2000) ?? size.calls,

@@ -24,12 +24,18 @@ async function serveIperf({ port }) {
   clearTimeout(timer);
 }
 
-function playIperf({ host, port, seconds }) {
+/** @param udpBytes the size of datagrams, sent as fast as they go; undefined: a TCP stream */
+function playIperf({ host, port, seconds, udpBytes }) {
   const args = ["--client", host, "--port", String(port), "--time", String(seconds), "--json"];
+  if (udpBytes) args.push("--udp", "--bandwidth", "0", "--length", String(udpBytes));
   const { stdout, error } = spawnSync("iperf3", args, { encoding: "utf8", timeout: (seconds + 10) * 1000 });
   if (error) throw new Error(`Cannot run iperf3: ${error.message}`);
   const result = JSON.parse(stdout);
   if (result.error) throw new Error(`iperf3 to ${host}: ${result.error}`);
+  if (udpBytes) {
+    const { packets, lost_packets, seconds: took } = result.end.sum;
+    return { packetsPerSecond: (packets - lost_packets) / took };
+  }
   const { sum_received, sum_sent } = result.end;
   return { bitsPerSecond: sum_received.bits_per_second, retransmits: sum_sent.retransmits };
 }

@@ -3,9 +3,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Traffic } from "../backend/index.ts";
+import { isIpv4 } from "../formats/netip/index.ts";
 import { writeSysctl } from "../kernel/index.ts";
 import type { ReadyReport } from "./index.ts";
 import { type AgentProcess, TestCluster, type TestNode } from "./testing/cluster.ts";
+import { startFlanneld, whyNoFlanneld } from "./testing/flanneld.ts";
 import { Flow } from "./testing/flow.ts";
 import { hashThrough, numberedDatagrams } from "./testing/load.ts";
 
@@ -230,5 +232,33 @@ describe("agents with the udp backend", { skip }, () => {
     const refusedAgain = cluster.startAgent(four);
     assert.deepEqual(await refusedAgain.exit, { code: 1, signal: null });
     assert.match(refusedAgain.log(), /flannel0: it is no TUN device but veth; delete it with: ip link del flannel0/);
+  });
+});
+
+describe("an agent with the udp backend beside Flannel's daemon", { skip: skip || whyNoFlanneld() }, () => {
+  it("exchanges pings, fragments and 100 MiB of TCP with it, in both directions", async () => {
+    await using cluster = await TestCluster.start({ Network: "10.244.0.0/16", Backend: { Type: "udp" } });
+    const [ours, flannels] = [cluster.addNode(1), cluster.addNode(2)];
+    const agent = cluster.startAgent(ours);
+    await Promise.all([agent.ready, startFlanneld(cluster, flannels).ready]);
+    const addressOf = (node: TestNode): string | undefined => {
+      const index = node.rtnl.link("flannel0")?.index;
+      return node.rtnl.addresses().find((a) => a.index === index && isIpv4(a.prefix.address))?.prefix.address;
+    };
+    await flannels.until("flannel0's address", () => addressOf(flannels) !== undefined);
+    while ((await agent.status()).datapath.peers < 1) await delay(20);
+    const [atOurs = "", atFlannels = ""] = [addressOf(ours), addressOf(flannels)];
+    for (const size of [56, 1444, 1445, 20_000]) {
+      const said = ours.run(`busybox ping -c 1 -W 5 -s ${size} ${atFlannels}`);
+      assert.match(said, /ttl=62.*1 packets received/s);
+    }
+    for (const [from, to, address] of [
+      [ours, flannels, atFlannels],
+      [flannels, ours, atOurs],
+    ] as const) {
+      const { sent, received } = await hashThrough(from.ns, to.ns, address, 100 << 20);
+      assert.equal(received, sent);
+    }
+    assert.equal(dropsOf(await atRest(agent), "rx"), 0);
   });
 });
