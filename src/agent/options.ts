@@ -48,7 +48,7 @@ export interface AgentOptions {
   readonly healthzIp: IpAddress;
   readonly healthzPort: number;
   readonly nodeName: string;
-  /** How long to wait between two looks at the whole kernel state when nothing tells of a change. */
+  /** The time between two passes when nothing tells of a change; each tenth lists the whole kernel state anew. */
   readonly resyncMs: number;
 }
 

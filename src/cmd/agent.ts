@@ -3,6 +3,7 @@ import { type AgentStatus, runAgent } from "../agent/index.ts";
 import { AGENT_FLAGS, ENV_PREFIX, parseAgentFlags } from "./agent-flags.ts";
 import { helpOf } from "./go-flags.ts";
 import { createLog } from "./log.ts";
+import { preferSmallHeap } from "./small-heap.ts";
 
 /** `podpath agent …`, or `flanneld …`. @throws {UsageError} and what hinders the node from starting */
 export async function agentCommand(called: string, args: readonly string[], version: string): Promise<void> {
@@ -22,6 +23,7 @@ export async function agentCommand(called: string, args: readonly string[], vers
   const onReady = (report: object, current: () => AgentStatus): void => {
     status = current;
     say(report);
+    preferSmallHeap();
   };
   const variables = Object.entries(process.env).filter(([name]) => name.startsWith(`${ENV_PREFIX}_`));
   const started = { args, env: Object.fromEntries(variables) as Record<string, string> };

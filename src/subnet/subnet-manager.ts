@@ -9,6 +9,7 @@ import { keepLease } from "./keep.ts";
 import { isSameNode, type Lease } from "./lease.ts";
 import { LeaseSet } from "./lease-set.ts";
 import { moveLease } from "./move.ts";
+import { News } from "./news.ts";
 import { Presence } from "./presence.ts";
 
 /** Flannel's --subnet-lease-renew-margin. */
@@ -107,14 +108,23 @@ export class SubnetManager {
    * nothing is said: the last set holds.
    */
   async *watch(signal: AbortSignal): AsyncGenerator<readonly Lease[], void, void> {
+    const stop = new AbortController();
+    const news = new News();
+    const applying = news.from(this.#store.watch(this.#directory, AbortSignal.any([signal, stop.signal])), (message) =>
+      this.#watched.apply(message),
+    );
     let told: readonly Lease[] | undefined;
-    for await (const message of this.#store.watch(this.#directory, signal)) {
-      this.#watched.apply(message);
-      const leases = this.#watched.leases(this.#config).map(({ lease }) => lease);
-      // Renewals and what is skipped make no difference to anybody: a lease that says the same is the same object.
-      if (told?.length === leases.length && leases.every((lease, i) => lease === told?.[i])) continue;
-      told = leases;
-      yield leases;
+    try {
+      while (await news.next()) {
+        const leases = this.#watched.leases(this.#config).map(({ lease }) => lease);
+        // Renewals and what is skipped make no difference to anybody: a lease that says the same is the same object.
+        if (told?.length === leases.length && leases.every((lease, i) => lease === told?.[i])) continue;
+        told = leases;
+        yield leases;
+      }
+    } finally {
+      stop.abort();
+      await applying;
     }
   }
 

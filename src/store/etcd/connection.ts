@@ -57,10 +57,13 @@ export class Connection {
 
   constructor(options: EtcdOptions) {
     this.#options = options;
-    const secure = secureCredentials(options);
+    // Only where it is used: it reads all certificates that the machine trusts.
+    let secure: ChannelCredentials | undefined;
+    if (options.tls) secure = secureCredentials(options);
     this.#peers = options.endpoints.map((text) => {
       const endpoint = parseEndpoint(text, options.tls !== undefined);
-      const creds = endpoint.isSecure ? secure : credentials.createInsecure();
+      if (endpoint.isSecure) secure ??= secureCredentials(options);
+      const creds = endpoint.isSecure && secure ? secure : credentials.createInsecure();
       return { endpoint, client: new Client(endpoint.target, creds, CHANNEL_OPTIONS) };
     });
     if (this.#peers.length === 0)
