@@ -1,8 +1,10 @@
-// Brings a lab up, measures in it, takes it down, prints. `npm run bench` sets up first and then runs this.
+// Brings a lab up (leases has an arena of its own), measures in it, takes it down, prints. `npm run bench` sets up first and then runs this.
 import { AIM, measureCni, requireReference } from "./cni.mjs";
 import { cniText } from "./cni-report.mjs";
 import { measureDatapath, requireIperf } from "./datapath.mjs";
 import { Lab } from "./lab.mjs";
+import { AIMS, measureLeases } from "./leases.mjs";
+import { leasesText } from "./leases-report.mjs";
 import { describeMachine, stealMeter } from "./machine.mjs";
 import { parseOptions, USAGE } from "./options.mjs";
 import { datapathText, machineText } from "./report.mjs";
@@ -22,9 +24,10 @@ async function run() {
   const steal = stealMeter();
   let lab;
   try {
-    if (options.suites.some((suite) => suite !== "cni")) requireIperf();
+    if (options.suites.some((suite) => suite === "datapath" || suite === "udp")) requireIperf();
     if (options.suites.includes("cni")) requireReference(options.reference);
-    if (options.suites.some((suite) => suite !== "udp")) {
+    if (options.suites.includes("leases")) results.leases = await measureLeases(options, progress, signal);
+    if (options.suites.some((suite) => suite === "datapath" || suite === "cni")) {
       progress("bringing a lab up");
       lab = await Lab.up({ nodes: options.suites.includes("cni") ? 4 : 2 }, progress, signal);
     }
@@ -45,11 +48,12 @@ async function run() {
   return 0;
 }
 
-function text({ machine, steal, datapath, cni, udp }) {
+function text({ machine, steal, datapath, cni, udp, leases }) {
   const parts = [machineText(machine, steal)];
   if (datapath) parts.push(datapathText(datapath));
   if (cni) parts.push(cniText(cni, AIM));
   if (udp) parts.push(udpText(udp));
+  if (leases) parts.push(leasesText(leases, AIMS));
   if (options.quick) parts.push("--quick: too few rounds to compare anything with.");
   return parts.join("\n\n");
 }

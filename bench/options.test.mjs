@@ -13,6 +13,7 @@ test("a benchmark is chosen by its name, in whatever place", () => {
   assert.deepEqual(parseOptions(["--json", "cni"]).suites, ["cni"]);
   assert.deepEqual(parseOptions(["cni", "datapath"]).suites, ["datapath", "cni"]);
   assert.deepEqual(parseOptions(["udp"]).suites, ["udp"]);
+  assert.deepEqual(parseOptions(["leases", "--embedded"]).suites, ["leases"]);
 });
 
 test("--quick makes less of everything, and what is said expressly stands", () => {
@@ -22,7 +23,7 @@ test("--quick makes less of everything, and what is said expressly stands", () =
 });
 
 for (const [args, message] of [
-  [["dns"], /No benchmark is called "dns"; there are datapath, cni, udp/],
+  [["dns"], /No benchmark is called "dns"; there are datapath, cni, udp, leases/],
   [["--rounds", "2"], /--rounds wants a whole number from 3 to 100, not "2"/],
   [["--rounds", "nine"], /--rounds wants .* not "nine"/],
   [["--rounds", "1e1"], /--rounds wants .* not "1e1"/],
