@@ -52,6 +52,19 @@ const VXLAN_V6: readonly Difference[] = [
   },
 ];
 
+const UDP: readonly Difference[] = [
+  {
+    row: "`udp`: the TUN device is persistent, up without a reader, and takes offloaded packets",
+    flannel: /^link flannel0 (operstate = UNKNOWN|linkinfo\.info_data\.(vnet_hdr|persist) = false)$/,
+    ours: /^link flannel0 (operstate = UP|linkinfo\.info_data\.(vnet_hdr|persist) = true)$/,
+  },
+  {
+    row: "`udp`: the scope of the network's route",
+    flannel: /^route -4 unicast 10\.244\.0\.0\/16 dev flannel0 scope = global$/,
+    ours: /^route -4 unicast 10\.244\.0\.0\/16 dev flannel0 scope = link$/,
+  },
+];
+
 interface Case {
   readonly name: string;
   readonly config: object;
@@ -79,6 +92,7 @@ const CASES: readonly Case[] = [
     config: { ...IPV4, SubnetLen: 26, Backend: ALL_OPTIONS },
     differences: [...IPV4_ONLY, ...VXLAN],
   },
+  { name: "udp", config: { ...IPV4, Backend: { Type: "udp" } }, differences: [...IPV4_ONLY, ...UDP] },
   { name: "host-gw", config: { ...IPV4, Backend: { Type: "host-gw" } }, differences: IPV4_ONLY },
   { name: "host-gw, dual-stack", config: { ...DUAL, Backend: { Type: "host-gw" } }, differences: [] },
 ];
@@ -88,7 +102,11 @@ const DOCUMENT = readFileSync(new URL("../../docs/compatibility.md", import.meta
 describe("our node's kernel state is that of Flannel's", { skip: whyNoFlanneld() }, () => {
   for (const { name, config, isRouted, differences } of CASES)
     it(`with ${name}`, async () => {
-      await using mixed = await MixedCluster.start({ config, serve: CLUSTER_STORES.embedded.serve });
+      await using mixed = await MixedCluster.start({
+        config,
+        serve: CLUSTER_STORES.embedded.serve,
+        hasRoutePerPeer: name !== "udp",
+      });
       if (isRouted) mixed.cluster.addRouter();
       const [go, our] = [await mixed.join("flannel", 1), await mixed.join("podpath", 2)];
       for (const [kind, n] of [

@@ -16,6 +16,8 @@ interface Row {
   readonly config: object;
   /** Whether two of the four nodes are behind a router. */
   readonly isRouted?: boolean;
+  /** Whether Flannel's daemon carries the packets itself, so that none pass while it is away. */
+  readonly isInProcess?: boolean;
 }
 
 const ROWS: readonly Row[] = [
@@ -26,6 +28,7 @@ const ROWS: readonly Row[] = [
     isRouted: true,
   },
   { backend: "host-gw", config: { ...IPV4, Backend: { Type: "host-gw" } } },
+  { backend: "udp", config: { ...IPV4, Backend: { Type: "udp" } }, isInProcess: true },
   { backend: "vxlan, dual-stack", config: { ...DUAL, Backend: { Type: "vxlan" } } },
   { backend: "host-gw, dual-stack", config: { ...DUAL, Backend: { Type: "host-gw" } } },
 ];
@@ -37,7 +40,11 @@ export function mixedClusterContract(store: ServedStore): void {
       let [go, our, go2, our2] = [] as unknown as [Member, Member, Member, Member];
 
       before(async () => {
-        mixed = await MixedCluster.start({ config: row.config, serve: store.serve });
+        mixed = await MixedCluster.start({
+          config: row.config,
+          serve: store.serve,
+          hasRoutePerPeer: !row.isInProcess,
+        });
         if (row.isRouted) mixed.cluster.addRouter();
         const far = row.isRouted ? 101 : 100;
         [go, our] = [await mixed.join("flannel", 1), await mixed.join("podpath", 2)];
@@ -54,6 +61,7 @@ export function mixedClusterContract(store: ServedStore): void {
       it("connects pods in all directions", assertWhole);
 
       it("loses no packet of a flow while either daemon is restarted or killed", async () => {
+        const kept = row.isInProcess ? [our] : [go, our];
         for (const address of our.pod.addresses) {
           await using flow = await Flow.open(go.pod.ns, our.pod.ns, address);
           await using back = await Flow.open(our2.pod.ns, go.pod.ns, addressLike(go, address));
@@ -61,7 +69,7 @@ export function mixedClusterContract(store: ServedStore): void {
           // Flannel's pods have to find out the MTU of IPv6, which costs a packet each time.
           const lostBefore = lost();
           for (const signal of ["SIGTERM", "SIGKILL"] as const)
-            for (const member of [go, our]) {
+            for (const member of kept) {
               const ended = await member.daemon.kill(signal);
               assert.deepEqual(ended, signal === "SIGTERM" ? { code: 0, signal: null } : { code: null, signal });
               await Promise.all([flow.more(20), back.more(20)]);
@@ -72,6 +80,16 @@ export function mixedClusterContract(store: ServedStore): void {
         }
         const { datapath } = await (our.daemon as AgentProcess).status();
         assert.equal(datapath.changes, 0, "our restart finds all as it should be");
+        await assertWhole();
+      });
+
+      it("comes back when Flannel's daemon does", { skip: !row.isInProcess && "it was never away" }, async () => {
+        await using flow = await Flow.open(go.pod.ns, our.pod.ns, our.pod.addresses[0] ?? "");
+        for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+          await go.daemon.kill(signal);
+          await mixed.startAgain(go);
+          await flow.more(20);
+        }
         await assertWhole();
       });
 
