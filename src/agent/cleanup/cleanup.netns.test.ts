@@ -154,6 +154,22 @@ describe("podpath cleanup", { skip }, () => {
     assertSame(stateOf(one), before);
   });
 
+  it("ends the process that goes on carrying the udp backend's packets", async () => {
+    await using cluster = await TestCluster.start({ Network: "10.244.0.0/16", Backend: { Type: "udp" } });
+    const one = cluster.addNode(1);
+    one.run("sysctl -q -w net.ipv4.ip_forward=1");
+    const before = stateOf(one);
+    const agent = cluster.startAgent(one);
+    await agent.ready;
+    await agent.kill("SIGKILL");
+    assert.match(one.run("ss -Hulnp"), /:8285 /, "it goes on without the agent");
+    const { code, stdout } = await cleanup(cluster, one);
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /^removed device flannel0$/m);
+    assertSame(stateOf(one), before);
+    while (one.run("ss -Hulnp") !== "") await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+
   it("takes the pods' bridge along when asked to, with what is a pod's and no more", async () => {
     await using cluster = await TestCluster.start();
     const one = cluster.addNode(1);

@@ -115,7 +115,7 @@ function partition(silent: boolean, isStore: boolean): Make {
         for (const command of cut) fabric(command);
         await sleep(ms);
         for (const command of heal) fabric(command);
-        await victim?.untilCarrier();
+        await victim?.untilReached(nodes);
       },
     };
   };
@@ -142,7 +142,7 @@ const linkFlap: Make = ({ random, nodes }) => {
         for (const route of routes) node.must(`ip route replace ${route.trim()} dev eth0`);
         await sleep(50);
       }
-      await node.untilCarrier();
+      await node.untilReached(nodes);
     },
   };
 };

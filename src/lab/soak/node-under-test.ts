@@ -1,15 +1,17 @@
 // A node of the lab as faults and checks see it. Runs inside the lab.
 import { spawnSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type AgentOptions, DEFAULT_OPTIONS, lookAtNode, type NodeStatus } from "../../agent/index.ts";
-import { inNs, NetNs, Rtnl, watchRtnl } from "../../kernel/index.ts";
+import { parseIp } from "../../formats/netip/index.ts";
+import { EchoSocket, inNs, NetNs, Rtnl } from "../../kernel/index.ts";
 import type { Store } from "../../store/index.ts";
 import { LabError } from "../errors.ts";
 import type { LabInfo, NodeInfo } from "../messages.ts";
 import { childEnvironment } from "../programs.ts";
 import { SERVICE_CIDR, STORE_PREFIX } from "../topology.ts";
-import { until } from "../wait.ts";
 
-const CARRIER_MS = 5000;
+const PING_EVERY_MS = 25;
+const UNREACHED_MS = 10_000;
 
 export class NodeUnderTest {
   readonly name: string;
@@ -67,14 +69,36 @@ export class NodeUnderTest {
     return stdout;
   }
 
-  /** A cable that is plugged in again carries packets only when the kernel's linkwatch has seen it, up to a second later. */
-  async untilCarrier(): Promise<void> {
-    await until({
-      what: `see eth0 of ${this.name} carry again`,
-      deadlineMs: CARRIER_MS,
-      isThere: () => /state UP/.test(this.must("ip -o link show dev eth0")),
-      subscribe: (onChange) => watchRtnl(this.ns, onChange, onChange),
-    });
+  /**
+   * Resolves when the nodes answer each other by their own addresses again. A cable that is plugged in carries packets
+   * only when the kernel's linkwatch has seen both ends; and whoever asked for a MAC meanwhile asks but once a second,
+   * and drops what waited for the answer. Nothing of that is an agent's to repair. @throws {LabError}
+   */
+  async untilReached(others: readonly NodeUnderTest[]): Promise<void> {
+    await Promise.all(others.filter((other) => other !== this).map((other) => this.#untilAnswers(other)));
+  }
+
+  async #untilAnswers(other: NodeUnderTest): Promise<void> {
+    let hasAnswered = false;
+    const echo = inNs(this.ns, () =>
+      EchoSocket.open(parseIp(other.address), () => {
+        hasAnswered = true;
+      }),
+    );
+    try {
+      for (let sequence = 0; !hasAnswered; sequence++) {
+        if (sequence * PING_EVERY_MS > UNREACHED_MS)
+          throw new LabError(`reach ${other.name} from ${this.name}`, { reason: "no answer" });
+        try {
+          echo.send({ identifier: process.pid & 0xffff, sequence, payload: new Uint8Array(8) });
+        } catch {
+          // No route, no carrier: not yet.
+        }
+        await sleep(PING_EVERY_MS);
+      }
+    } finally {
+      echo[Symbol.dispose]();
+    }
   }
 
   /** Of flannel.1 as it is now. */

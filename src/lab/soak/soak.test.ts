@@ -70,7 +70,7 @@ describe("unexplained()", () => {
     const lost = [loss("node2", "node3", 12_100), loss("node2", "node3", 12_500)];
     assert.deepEqual(describeLosses(lost, [partition]), [
       "lost 2 of udp pod-1 (node2) -> pod-2 (node3) within 400 ms, and no fault touched its way; " +
-        "the last fault was partition, and all was right 100 ms before",
+        "the last faults were partition, and all was right 100 ms before",
     ]);
   });
 

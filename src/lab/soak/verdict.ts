@@ -38,19 +38,38 @@ export function unexplained(losses: readonly Loss[], windows: readonly Window[])
   );
 }
 
-/** A line for each flow that lost something, with the fault that was the last to begin before it. */
+/** Losses of one flow that are so far apart are two stories. */
+const STORY_MS = 2000;
+
+/** A line for each flow that lost something and each time it did, with the fault that was the last to begin before it. */
 export function describeLosses(losses: readonly Loss[], windows: readonly Window[]): string[] {
   const byFlow = new Map<string, Loss[]>();
-  for (const loss of losses) {
+  for (const loss of losses.toSorted((a, b) => a.sentMs - b.sentMs)) {
     const flow = `${loss.protocol} ${loss.from} (${loss.fromNode}) -> ${loss.to} (${loss.toNode})`;
     byFlow.set(flow, [...(byFlow.get(flow) ?? []), loss]);
   }
-  return [...byFlow].map(([flow, lost]) => {
-    const times = lost.map(({ sentMs }) => sentMs);
-    const [first, last] = [Math.min(...times), Math.max(...times)];
-    const before = windows.filter(({ fromMs }) => fromMs <= first).at(-1);
-    const since = before && Math.round(first - before.toMs);
-    const after = before ? `; the last fault was ${before.of}, and all was right ${since} ms before` : "";
-    return `lost ${lost.length} of ${flow} within ${Math.round(last - first)} ms, and no fault touched its way${after}`;
-  });
+  return [...byFlow].flatMap(([flow, lost]) => stories(lost).map((story) => describeStory(flow, story, windows)));
+}
+
+function stories(lost: readonly Loss[]): Loss[][] {
+  const all: Loss[][] = [];
+  for (const loss of lost) {
+    const story = all.at(-1);
+    const last = story?.at(-1);
+    if (story && last && loss.sentMs - last.sentMs < STORY_MS) story.push(loss);
+    else all.push([loss]);
+  }
+  return all;
+}
+
+function describeStory(flow: string, lost: readonly Loss[], windows: readonly Window[]): string {
+  const [first, last] = [lost[0]?.sentMs ?? 0, lost.at(-1)?.sentMs ?? 0];
+  const begun = windows.filter(({ fromMs }) => fromMs <= first);
+  const round = begun.filter(({ fromMs }) => fromMs === begun.at(-1)?.fromMs);
+  const since = Math.round(first - (round[0]?.toMs ?? 0));
+  const after =
+    round.length > 0
+      ? `; the last faults were ${round.map(({ of }) => of).join(" + ")}, and all was right ${since} ms before`
+      : "";
+  return `lost ${lost.length} of ${flow} within ${Math.round(last - first)} ms, and no fault touched its way${after}`;
 }
