@@ -55,6 +55,8 @@ export class Forwarder {
       if (this.#poll.isReady(LISTENER) && this.#control.accept()) this.#greet();
       if (this.#control.connection !== undefined && this.#poll.isReady(AGENT) && !this.#obey()) return;
       this.#tell();
+      // Whichever of these lost the agent, poll() must not be asked about a descriptor that is closed: it answers at once.
+      this.#poll.watch(AGENT, this.#control.connection);
     }
   }
 
@@ -92,7 +94,6 @@ export class Forwarder {
 
   #greet(): void {
     this.#graceEndsAt = 0;
-    this.#poll.watch(AGENT, this.#control.connection);
     this.#control.send({ hello: { build: this.#build, pid: process.pid } });
     this.#told = -1;
   }
@@ -103,7 +104,6 @@ export class Forwarder {
       if ("end" in message) return false;
       this.#control.send({ configured: this.#configure(message.config) });
     }
-    this.#poll.watch(AGENT, this.#control.connection);
     return true;
   }
 
