@@ -1,8 +1,6 @@
 // What every store must do, whatever it is made of. Run by embedded/ and etcd/.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { Connection } from "./etcd/connection.ts";
-import { services } from "./etcdserverpb/services.ts";
 import {
   EtcdError,
   isNotFound,
@@ -12,6 +10,7 @@ import {
   type Store,
   type WatchMessage,
 } from "./index.ts";
+import { compact } from "./testing/compact.ts";
 import type { ContractServer } from "./testing/contract-server.ts";
 
 export function storeContract(name: string, start: () => Promise<ContractServer>, skip: string | false = false): void {
@@ -320,18 +319,5 @@ async function patient<T>(call: () => Promise<T>): Promise<T> {
       if (!isUnavailable(error)) throw error;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-  }
-}
-
-async function compact(server: ContractServer, revision: bigint): Promise<void> {
-  const connection = new Connection({ endpoints: server.endpoints });
-  try {
-    await connection.call(
-      services.KV.Compact as never,
-      { revision: String(revision) },
-      { operation: `compact up to ${revision}`, isRepeatable: false },
-    );
-  } finally {
-    connection.close();
   }
 }

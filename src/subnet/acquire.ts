@@ -3,13 +3,15 @@
 import { formatLeaseAttrs, formatSubnetKey, type LeaseAttrs, type NetworkConfig } from "../formats/flannel/index.ts";
 import { formatPrefix, type Prefix, prefixesOverlap, prefixFamily } from "../formats/netip/index.ts";
 import type { Compare, KeyValue, Log, Store } from "../store/index.ts";
-import { chooseSubnet, describeFullPool, fitsConfig } from "./allocate.ts";
+import { chooseSubnet, countSubnets, describeFullPool, fitsConfig } from "./allocate.ts";
 import { SubnetError } from "./errors.ts";
 import { isSameNode, type Lease, leasesOverlap, nameOfNode, type StoredLease, subnetsOf } from "./lease.ts";
 
 /** Flannel's subnetTTL. */
 export const SUBNET_TTL_SECONDS: number = 24 * 60 * 60;
 const TRIES = 20;
+/** One in so many left is few. */
+const FEW = 10n;
 
 export interface ListedLeases {
   readonly leases: readonly StoredLease[];
@@ -77,13 +79,28 @@ async function create(acquisition: Acquisition, taken: readonly Prefix[]): Promi
   const rival = now.find(
     ({ kv, lease: other }) => kv.key !== key && leasesOverlap(other, lease) && isOlder(kv, own?.kv),
   );
-  if (!rival) return lease;
+  if (!rival) {
+    tellHowMany(acquisition, [...taken, ...subnetsOf(lease)]);
+    return lease;
+  }
   if (own && isSameNode(own.lease.attrs, attrs)) await deleteUnchanged(acquisition, own.kv);
   return undefined;
 }
 
 function isOlder(a: KeyValue, b: KeyValue | undefined): boolean {
   return b === undefined || a.createRevision < b.createRevision;
+}
+
+/** So that an operator hears of a pool that runs out before it has. */
+function tellHowMany({ config, log }: Acquisition, taken: readonly Prefix[]): void {
+  for (const pool of [config.ipv4, config.ipv6]) {
+    if (!pool) continue;
+    const { all, free } = countSubnets(pool, taken);
+    const fields = { network: formatPrefix(pool.network), free: String(free), of: String(all) };
+    if (free * FEW > all) log.info(fields, "subnet: took a free one");
+    else
+      log.warn(fields, "subnet: few are left; delete the leases of nodes that are gone, or widen the network config");
+  }
 }
 
 type Subnets = Pick<Lease, "subnet" | "ipv6Subnet">;

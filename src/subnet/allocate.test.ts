@@ -10,7 +10,7 @@ import {
   prefixContains,
   prefixesOverlap,
 } from "../formats/netip/index.ts";
-import { chooseSubnet, describeFullPool, freeSubnets, inFamilies, isInPool } from "./allocate.ts";
+import { chooseSubnet, countSubnets, describeFullPool, freeSubnets, inFamilies, isInPool } from "./allocate.ts";
 
 const pool = (text: string, family: "ipv4" | "ipv6" = "ipv4") => {
   const found = parseNetworkConfig(text)[family];
@@ -40,12 +40,13 @@ test("freeSubnets() are those from SubnetMin to SubnetMax that overlap with none
 test("freeSubnets() is quick and stops at a hundred, however many there are", () => {
   const huge = pool('{"EnableIPv4":false,"EnableIPv6":true,"IPv6Network":"fd00::/8"}', "ipv6");
   assert.equal(freeSubnets(huge, [parsePrefix("fd00::/16")]).length, 100);
+  assert.equal(countSubnets(huge, [parsePrefix("fd00::/16")]).free, 255n << 48n);
   const wide = pool('{"Network":"10.0.0.0/8"}');
   const taken = Array.from({ length: 20_000 }, (_, i) => parsePrefix(`10.${i >> 8}.${i & 255}.0/24`));
   assert.equal(freeSubnets(wide, taken)[0]?.address, "10.78.32.0");
 });
 
-test("freeSubnets() agrees with looking at every subnet", () => {
+test("freeSubnets() and countSubnets() agree with looking at every subnet", () => {
   const prefix = fc
     .tuple(fc.constantFrom(0, 1, 2, 4, 5, 8, 9, 12, 15), fc.nat(255), fc.integer({ min: 16, max: 30 }))
     .map(([third, fourth, length]) =>
@@ -56,6 +57,7 @@ test("freeSubnets() agrees with looking at every subnet", () => {
       const all = freeSubnets(small, []);
       const want = all.filter((subnet) => !taken.some((other) => prefixesOverlap(other, subnet)));
       assert.deepEqual(freeSubnets(small, taken), want);
+      assert.deepEqual(countSubnets(small, taken), { all: 8n, free: BigInt(want.length) });
       const chosen = chooseSubnet(small, taken, (below) => below - 1);
       assert.deepEqual(chosen, want.at(-1));
       if (chosen) assert.ok(isInPool(small, chosen) && prefixContains(small.network, chosen.address));
@@ -66,7 +68,7 @@ test("freeSubnets() agrees with looking at every subnet", () => {
 test("describeFullPool() says how many subnets exist, from where to where", () => {
   assert.equal(
     describeFullPool(small, [parsePrefix("10.5.0.0/20")]),
-    "all 8 subnets from 10.5.2.0/24 to 10.5.9.0/24 are taken, by 1 leases",
+    "0 of 8 subnets from 10.5.2.0/24 to 10.5.9.0/24 are free, 1 leases hold them",
   );
 });
 

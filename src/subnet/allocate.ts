@@ -93,11 +93,34 @@ export function freeSubnets(pool: AddressPool, taken: readonly Prefix[]): Prefix
   return free;
 }
 
-/** `all 255 subnets from 10.244.1.0/24 to 10.244.255.0/24 are taken`: for the error. */
-export function describeFullPool(pool: AddressPool, taken: readonly Prefix[]): string {
+/** How many subnets the pool has, and how many of them nobody has a part of. */
+export function countSubnets(
+  pool: AddressPool,
+  taken: readonly Prefix[],
+): { readonly all: bigint; readonly free: bigint } {
   const size = prefixSize(pool.subnetMin);
-  const count = (ipToBigInt(pool.subnetMax.address) - ipToBigInt(pool.subnetMin.address)) / size + 1n;
+  // Subnets by their number, the pool's first being 0.
+  const first = ipToBigInt(pool.subnetMin.address) / size;
+  const all = ipToBigInt(pool.subnetMax.address) / size - first + 1n;
+  const numberOf = (ip: bigint): bigint => ip / size - first;
+  const busy = taken
+    .filter((prefix) => prefixesOverlap(prefix, pool.network))
+    .map((prefix) => [numberOf(ipToBigInt(prefix.address)), numberOf(ipToBigInt(lastAddress(prefix)))] as const)
+    .sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0));
+  let free = 0n;
+  let next = 0n;
+  for (const [from, to] of busy) {
+    if (from > next) free += (from < all ? from : all) - next;
+    if (to + 1n > next) next = to + 1n;
+    if (next >= all) return { all, free };
+  }
+  return { all, free: free + all - next };
+}
+
+/** `0 of 255 subnets from 10.244.1.0/24 to 10.244.255.0/24 are free, 255 leases hold them`: for the error. */
+export function describeFullPool(pool: AddressPool, taken: readonly Prefix[]): string {
+  const { all } = countSubnets(pool, taken);
   const holders = taken.filter((prefix) => prefixesOverlap(prefix, pool.network)).length;
   const range = `from ${formatPrefix(pool.subnetMin)} to ${formatPrefix(pool.subnetMax)}`;
-  return `all ${count} subnets ${range} are taken, by ${holders} leases`;
+  return `0 of ${all} subnets ${range} are free, ${holders} leases hold them`;
 }

@@ -157,7 +157,7 @@ export function subnetContract(name: string, start: () => Promise<ContractServer
       }
     });
 
-    test("when all subnets are taken, the error says how many there are and what to do", async () => {
+    test("when all subnets are taken, the error says how many there are, that none is free, and what to do", async () => {
       await store.put(`${PREFIX}/config`, '{"Network":"10.5.0.0/28"}');
       const leases = await Promise.all([1, 2, 3].map((node) => manager(node).acquire(attrs(node))));
       assert.deepEqual(leases.map(key).sort(), ["4", "8", "12"].map((n) => `${PREFIX}/subnets/10.5.0.${n}-30`).sort());
@@ -165,7 +165,7 @@ export function subnetContract(name: string, start: () => Promise<ContractServer
         assert.ok(error instanceof SubnetError && error.reason === "exhausted");
         assert.match(
           error.message,
-          /^Cannot acquire a subnet of 10\.5\.0\.0\/28 for 192\.168\.77\.4: all 3 subnets from 10\.5\.0\.4\/30 to 10\.5\.0\.12\/30 are taken, by 3 leases; delete [^\n]*$/,
+          /^Cannot acquire a subnet of 10\.5\.0\.0\/28 for 192\.168\.77\.4: 0 of 3 subnets from 10\.5\.0\.4\/30 to 10\.5\.0\.12\/30 are free, 3 leases hold them; delete [^\n]*$/,
         );
         return true;
       });
@@ -190,7 +190,7 @@ export function subnetContract(name: string, start: () => Promise<ContractServer
       await store.put(`${PREFIX}/config`, '{"Network":"10.5.0.0/24","SubnetLen":26}');
       for (const last of [0, 64, 128, 192])
         await store.put(`${PREFIX}/subnets/10.5.0.${last}-26`, '{"PublicIP":"192.0.2.999"}');
-      await assert.rejects(manager().acquire(attrs(1)), /all 3 subnets .* are taken/);
+      await assert.rejects(manager().acquire(attrs(1)), /0 of 3 subnets .* are free/);
       await store.delete(`${PREFIX}/subnets/10.5.0.128-26`);
       const { subnet } = await manager().acquire(attrs(1));
       assert.equal(subnet?.address, "10.5.0.128");
