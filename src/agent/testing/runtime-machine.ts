@@ -114,12 +114,23 @@ export class RuntimeMachine implements AsyncDisposable {
    * Nothing of a container is left: no device but `links`, no address file, rule, cached result or namespace. A device
    * in a namespace that ended goes when the kernel gets to it.
    */
-  async holdsOnly(links: readonly string[]): Promise<void> {
-    const expected = { links: [...links].sort(), files: [], namespaces: [], rules: "" };
-    await eventually("the end of the containers' devices", () =>
-      isDeepStrictEqual(this.#holds().links, expected.links),
-    );
-    assert.deepEqual(this.#holds(), expected);
+  async holdsOnly(links: readonly string[], rules: "no rules" | "rules" = "no rules"): Promise<void> {
+    const expected = {
+      links: [...links].sort(),
+      files: [],
+      namespaces: [],
+      ...(rules === "no rules" && { rules: "" }),
+    };
+    const holds = (): object => ({ ...this.#holds(), ...(rules === "no rules" && { rules: this.rules() }) });
+    const end = performance.now() + 20_000;
+    while (!isDeepStrictEqual(holds(), expected) && performance.now() < end)
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.deepEqual(holds(), expected);
+  }
+
+  /** All of nftables, iptables-nft's among it. */
+  rules(): string {
+    return spawnSync("nft", ["-s", "list", "ruleset"], { encoding: "utf8" }).stdout;
   }
 
   #holds() {
@@ -136,7 +147,6 @@ export class RuntimeMachine implements AsyncDisposable {
         .sort(),
       files,
       namespaces: existsSync("/run/netns") ? readdirSync("/run/netns") : [],
-      rules: spawnSync("nft", ["-s", "list", "ruleset"], { encoding: "utf8" }).stdout,
     };
   }
 
