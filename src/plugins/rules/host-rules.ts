@@ -2,7 +2,7 @@ import { CNI_ERROR, CniError, toCniError } from "../../formats/cni/index.ts";
 import { IptablesError, Nft, NftError } from "../../kernel/index.ts";
 import { changeIptables, mayBeThere, whatIptablesLack, whoLacksIptables } from "./iptables-rules.ts";
 import { additionText, change, remembered, removalText, whatIsMissing } from "./nft-rules.ts";
-import { hasRecord, listRecords, removeRecord, retireRecord, writeRecord } from "./records.ts";
+import { hasRecord, listRecords, listRemains, removeRecord, retireRecord, writeRecord } from "./records.ts";
 import type { Attachment, AttachmentId, KnownAttachment, RuleMaker, RuleTraces } from "./wanted.ts";
 
 /** Which plugin's rules of which attachment. */
@@ -129,6 +129,7 @@ export class HostRules implements Disposable {
     for (const record of listRecords(log))
       if (record.plugin === owner.plugin && record.network === network && !isValid(record))
         await attempt(() => this.remove(owner, record));
+    for (const id of listRemains(owner.plugin, network)) if (!isValid(id)) await attempt(() => this.remove(owner, id));
     const { strays } = owner.maker;
     if (strays) await attempt(() => this.removeTraces(strays(network, valid)));
     if (failures.length > 0) throw new CniError(CNI_ERROR.internal, failures.join("; "));

@@ -16,7 +16,7 @@ import {
   withoutFields,
 } from "../../formats/cni/index.ts";
 import { isNotFound, makeDirectories } from "../../kernel/index.ts";
-import type { Attachment, AttachmentId } from "./wanted.ts";
+import type { Attachment, AttachmentId, KnownAttachment } from "./wanted.ts";
 
 export const RECORDS_FOLDER = "/run/podpath/cni";
 
@@ -26,8 +26,9 @@ export interface AttachmentRecord extends Attachment {
   readonly netnsInode: string;
 }
 
-/** Linux' NAME_MAX, less the dot of a retired one. The specification limits neither an ID nor a network's name. */
-const MAX_NAME_BYTES = 254;
+/** Linux' NAME_MAX, less what beginnings and retired ones have in front. The specification limits neither an ID nor a network's name. */
+const BEGINNING = ".new:";
+const MAX_NAME_BYTES: number = 255 - BEGINNING.length;
 
 /** Names are of the specification's character set, an interface's has no colon. */
 function nameOf(plugin: string, { network, containerId, ifName }: AttachmentId): string {
@@ -45,6 +46,11 @@ function retiredFileOf(plugin: string, id: AttachmentId): string {
   return join(RECORDS_FOLDER, `.${nameOf(plugin, id)}`);
 }
 
+/** Not whole yet. ADDs of one attachment never run side by side. */
+function beginningOf(plugin: string, id: AttachmentId): string {
+  return join(RECORDS_FOLDER, BEGINNING + nameOf(plugin, id));
+}
+
 export function writeRecord(plugin: string, attachment: Attachment): void {
   const { network, containerId, ifName, netns, conf, result } = attachment;
   const document: JsonObject = {
@@ -58,7 +64,7 @@ export function writeRecord(plugin: string, attachment: Attachment): void {
     result: resultToJson(result, "1.1.0"),
   };
   const path = fileOf(plugin, attachment);
-  const temporary = join(RECORDS_FOLDER, `.${process.pid}.new`);
+  const temporary = beginningOf(plugin, attachment);
   const write = (): void => writeFileSync(temporary, JSON.stringify(document), { mode: 0o600 });
   try {
     write();
@@ -96,8 +102,24 @@ export function findRecord(plugin: string, id: AttachmentId): AttachmentRecord |
 }
 
 export function removeRecord(plugin: string, id: AttachmentId): void {
-  rmSync(fileOf(plugin, id), { force: true });
-  rmSync(retiredFileOf(plugin, id), { force: true });
+  for (const fileOfKind of [fileOf, retiredFileOf, beginningOf]) rmSync(fileOfKind(plugin, id), { force: true });
+}
+
+/** Of whom an ADD or a DEL of `plugin` in `network` was killed half-way. */
+export function listRemains(plugin: string, network: string): KnownAttachment[] {
+  return allNamesIn(RECORDS_FOLDER).flatMap((name): KnownAttachment[] => {
+    if (name.startsWith(BEGINNING)) {
+      const [its, theirs, containerId, ifName] = name.slice(BEGINNING.length).split(":");
+      return its === plugin && theirs === network && containerId && ifName ? [{ network, containerId, ifName }] : [];
+    }
+    if (!name.startsWith(`.${plugin}:`)) return [];
+    try {
+      const record = parseRecord(readFileSync(join(RECORDS_FOLDER, name), "utf8"), name);
+      return record.network === network ? [record] : [];
+    } catch {
+      return []; // it went while we looked, or is nothing of ours
+    }
+  });
 }
 
 // Records are written once, so a file that is known by its inode is not read again.
@@ -124,10 +146,14 @@ export function listRecords(log: (line: string) => void): AttachmentRecord[] {
 }
 
 function namesIn(folder: string): Set<string> {
+  return new Set(allNamesIn(folder).filter((name) => !name.startsWith(".")));
+}
+
+function allNamesIn(folder: string): string[] {
   try {
-    return new Set(readdirSync(folder).filter((name) => !name.startsWith(".")));
+    return readdirSync(folder);
   } catch (e) {
-    if (isNotFound(e)) return new Set();
+    if (isNotFound(e)) return [];
     throw e;
   }
 }
