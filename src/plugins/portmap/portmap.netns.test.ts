@@ -6,7 +6,7 @@ import { parsePrefix } from "../../formats/netip/index.ts";
 import { newAddress, newLink, setLink } from "../../formats/netlink/index.ts";
 import { NetNs, Rtnl, readSysctl } from "../../kernel/index.ts";
 import { type Answer, type Document, type FakeNode, failsWith, netnsTest, ok } from "../testing/fake-node.ts";
-import { ask, expectAnswer, nft, serve } from "../testing/traffic.ts";
+import { ask, expectAnswer, nft, serve, serveUdp, UdpSender } from "../testing/traffic.ts";
 
 const records = (): string[] => (existsSync("/run/podpath/cni") ? readdirSync("/run/podpath/cni").sort() : []);
 
@@ -126,6 +126,21 @@ netnsTest("the table is the reference's: its chains, and its comment by which it
     nft("list", "table", "ip6", "cni_hostport"),
     /tcp dport 8080 dnat to \[fd00:10:244:1::2\]:80 comment "p1"/,
   );
+});
+
+netnsTest("UDP: a sender that never pauses follows the port to the container that has it now", async (node) => {
+  const from = outside(node);
+  const dns = { hostPort: 5353, containerPort: 53, protocol: "udp" };
+  // It begins before anybody has the port: its flow is known to the kernel as one to the node itself.
+  using sender = new UdpSender(from, "192.0.2.1", 5353);
+  for (const name of ["p1", "p2"]) {
+    const prevResult = await podOf(node, name);
+    using _server = serveUdp(node.path("netns", name), 53, `this is ${name}`);
+    const conf = portmapConf([dns], { prevResult });
+    ok(await portmap(node, "ADD", name, conf));
+    await sender.expect(`this is ${name}`);
+    ok(await portmap(node, "DEL", name, conf));
+  }
 });
 
 netnsTest("hostIP: only that address; of the other family it is nothing; 0.0.0.0 is any of IPv4", async (node) => {

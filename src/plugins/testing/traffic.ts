@@ -1,4 +1,4 @@
-// TCP between namespaces, by busybox.
+// TCP between namespaces, by busybox, and UDP by Node.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
@@ -37,6 +37,44 @@ export async function expectAnswer(
     await delay(50);
   }
   assert.equal(last, word, `${address}:${port} from ${netns ?? "the host"}`);
+}
+
+function node(netns: string, script: string): ChildProcess {
+  const argv = [`--net=${netns}`, process.execPath, "-e", script];
+  return spawn("nsenter", argv, { stdio: ["ignore", "pipe", "inherit"] });
+}
+
+/** Answers every datagram to `port` with `word`, until disposed. */
+export function serveUdp(netns: string, port: number, word: string): Disposable {
+  const script = `const s = require("dgram").createSocket("udp4");
+    s.on("message", (_, from) => s.send(${JSON.stringify(word)}, from.port, from.address)).bind(${port});`;
+  const child = node(netns, script);
+  return { [Symbol.dispose]: () => void child.kill("SIGKILL") };
+}
+
+/** A sender that never pauses and never changes its port, and what it was answered last. */
+export class UdpSender implements Disposable {
+  readonly #child: ChildProcess;
+  #last = "";
+
+  constructor(netns: string, address: string, port: number) {
+    const script = `const s = require("dgram").createSocket("udp4");
+      s.on("message", (answer) => process.stdout.write(answer + "\\n")).on("error", () => {}).bind(40000);
+      setInterval(() => s.send("?", ${port}, ${JSON.stringify(address)}, () => {}), 20);`;
+    this.#child = node(netns, script);
+    this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      this.#last = text.trim().split("\n").at(-1) ?? "";
+    });
+  }
+
+  async expect(word: string): Promise<void> {
+    for (let attempt = 0; attempt < 200 && this.#last !== word; attempt++) await delay(50);
+    assert.equal(this.#last, word);
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill("SIGKILL");
+  }
 }
 
 /** Whether `address` answers an ICMP echo from `netns` within a second. */
