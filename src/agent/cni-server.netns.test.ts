@@ -112,6 +112,39 @@ test("what the agent added the fallback deletes, and the other way round", { ski
   assert.deepEqual(node.reserved(), []);
 });
 
+for (const served of ["agent", "fallback"] as const)
+  test(`${served}: a configuration may come in pieces, and nobody need read the answer`, { skip }, async () => {
+    using node = installed();
+    await using _ = served === "agent" ? await serve(node) : undefined;
+    const conf = JSON.stringify(node.flannelConf());
+    const start = (command: string): ReturnType<typeof spawn> => {
+      const env = { ...node.environment(command, "p1"), PATH: process.env.PATH ?? "" };
+      return spawn(node.path("bin", "flannel"), [], { env, stdio: ["pipe", "pipe", "inherit"] });
+    };
+    node.pod("p1");
+    const slow = start("ADD");
+    const parts: Buffer[] = [];
+    slow.stdout?.on("data", (data: Buffer) => parts.push(data));
+    for (const piece of [conf.slice(0, 7), conf.slice(7, 100), conf.slice(100)]) {
+      slow.stdin?.write(piece);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    slow.stdin?.end();
+    assert.equal((await once(slow, "close"))[0], 0);
+    assert.equal(JSON.parse(Buffer.concat(parts).toString()).ips[0].address, "10.244.1.2/24");
+    ok(await execute(node, "DEL", "p1", node.flannelConf()));
+    // A runtime that has gone does not hear of its ADD; whoever cleans up after it finds all of it.
+    const unheard = start("ADD");
+    unheard.stdout?.destroy();
+    unheard.stdin?.end(conf);
+    const [code, signal] = await once(unheard, "close");
+    assert.ok(code !== 0 || signal !== null, "an answer that nobody could read was no success");
+    if (served === "fallback") assert.deepEqual(node.reserved(), [], "what nobody heard of is undone");
+    ok(await execute(node, "DEL", "p1", node.flannelConf()));
+    assert.deepEqual(node.reserved(), []);
+    node.inPod("p1", (pod) => assert.equal(pod.link("eth0"), undefined));
+  });
+
 test("20 ADDs at once through the executable have 20 addresses", { skip }, async () => {
   using node = installed();
   await using _ = await serve(node);
