@@ -228,3 +228,12 @@ netnsTest("a plugin that is its own IPAM is refused, and not asked for ever", as
   for (const command of ["STATUS", "CHECK", "DEL"])
     failsWith(await node.call(command, "p1", conf), 7, /leads in a circle.*"ipam"/);
 });
+
+netnsTest("an ADD whose result cannot be told in the version asked for leaves nothing", async (node) => {
+  node.pod("p1");
+  const before = node.state();
+  // A result of 0.1.0 has one address at least; a bridge without IPAM has none.
+  const { ipam: _, ...conf } = node.bridgeConf({ cniVersion: "0.1.0", isGateway: false, isDefaultGateway: false });
+  failsWith(await node.call("ADD", "p1", conf), 999, /no valid IP addresses/);
+  assert.deepEqual(node.state(), before);
+});

@@ -90,11 +90,8 @@ async function run(request: PluginRequest, host: Host): Promise<PluginReply> {
         details: `config is ${JSON.stringify(version)}, ${cni.command} needs ${JSON.stringify(since)} or later`,
       });
     refuseOwnNetns(cni, host);
-    const result = await runVerb(
-      plugin,
-      makeCall({ ...cni, conf, env: request.env, host, log: (line) => lines.push(line) }),
-    );
-    return reply(0, result ? formatResult(result, version) : "");
+    const call = makeCall({ ...cni, conf, env: request.env, host, log: (line) => lines.push(line) });
+    return reply(0, await runVerb(plugin, call, (result) => formatResult(result, conf.cniVersion)));
   } catch (thrown) {
     return reply(1, formatError(toCniError(thrown), version));
   }
@@ -124,12 +121,15 @@ function makeCall(parts: Omit<Call, "undo" | "delegate">): Call {
   return call;
 }
 
-/** One verb of one plugin; a failed ADD is undone before its error goes on. */
-async function runVerb(plugin: Plugin, call: Call): Promise<Result | undefined> {
+/**
+ * One verb of one plugin, and its document: ADD's is made by `format`. A failed ADD is undone before its error goes on;
+ * so is one whose result cannot be told in the version that was asked for.
+ */
+async function runVerb(plugin: Plugin, call: Call, format: (result: Result) => string): Promise<string> {
   switch (call.command) {
     case "ADD":
       try {
-        return await plugin.add(call);
+        return format(await plugin.add(call));
       } catch (thrown) {
         const failures = await call.undo.run();
         const { code, message, details, cause } = toCniError(thrown);
@@ -140,18 +140,18 @@ async function runVerb(plugin: Plugin, call: Call): Promise<Result | undefined> 
       }
     case "DEL":
       await plugin.del(call);
-      return undefined;
+      return "";
     case "CHECK":
       await plugin.check(call);
-      return undefined;
+      return "";
     case "STATUS":
       await plugin.status(call);
-      return undefined;
+      return "";
     case "GC":
       await plugin.gc(call);
-      return undefined;
+      return "";
     case "VERSION":
-      return undefined;
+      return "";
   }
 }
 
@@ -172,7 +172,7 @@ async function delegate(call: Call, conf: JsonObject, depth: number): Promise<Re
   };
   // Not runVerb: a failed ADD is undone by whoever began the stack, and only once.
   if (call.command === "ADD") return ours.add(inner);
-  await runVerb(ours, inner);
+  await runVerb(ours, inner, () => "");
   return EMPTY_RESULT;
 }
 
