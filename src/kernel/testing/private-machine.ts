@@ -63,13 +63,24 @@ export function machineState(): MachineState {
   };
 }
 
-/** All processes but this one and those that have ended. */
+/** All processes but this one and those that have ended, or are about to: they have no command line any more. */
 function processes(): string[] {
   return readdirSync("/proc")
     .map(Number)
     .filter((pid) => pid > 0 && pid !== process.pid && processId(pid) !== undefined)
-    .map((pid) => `${pid} ${readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ")}`)
+    .flatMap((pid) => {
+      const command = commandLine(pid);
+      return command === "" ? [] : [`${pid} ${command}`];
+    })
     .sort();
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+  } catch {
+    return "";
+  }
 }
 
 function read(program: string, args: readonly string[]): string {
