@@ -31,7 +31,8 @@ inPrivateMachine(import.meta.url, () => {
     mkdirSync(node.path("bin"));
     process.chdir(node.folder);
     using host = new Host({ patienceMs: 0 });
-    const seed = Number(process.env.PODPATH_FUZZ_SEED ?? Date.now() % 2 ** 31);
+    // The same calls each time, so that a change is what makes it fail; PODPATH_FUZZ_SEED=N looks for others.
+    const seed = Number(process.env.PODPATH_FUZZ_SEED ?? 20_261_125);
     const counts = new Map<string, number>();
     for (let done = 0; done < CALLS; done += CHUNK) {
       const property = fc.asyncProperty(calls(node), async (call) => {
